@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package entra
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+const defaultEnvironment = "AzurePublicCloud"
+
+// environmentHosts is from Microsoft's "National clouds" page; the names are those of Vault's own azure engine.
+var environmentHosts = map[string]string{
+	defaultEnvironment:       "login.microsoftonline.com",
+	"AzureUSGovernmentCloud": "login.microsoftonline.us",
+	"AzureChinaCloud":        "login.partner.microsoftonline.cn",
+}
+
+// personalTenant is the `tid` of everybody with a personal Microsoft account.
+const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+// tenantPlaceholder stands for the user's own tenant in the issuer of an authority that several tenants share.
+const tenantPlaceholder = "{tenantid}"
+
+func environmentName(name string) string {
+	if name == "" {
+		return defaultEnvironment
+	}
+	return name
+}
+
+// isSharedTenant: the words that Entra takes in place of a tenant.
+func isSharedTenant(tenant string) bool {
+	return tenant == "common" || tenant == "organizations" || tenant == "consumers"
+}
+
+// authority is where a client signs people in, as far as configuration tells.
+type authority struct {
+	base   string // discovery is at base + /.well-known/openid-configuration
+	tenant string // a GUID, a domain or a shared tenant's word; "" = whatever stands behind base
+	custom bool   // base is Config.AuthorityURL: endpoints come from discovery
+}
+
+func newAuthority(c Config) authority {
+	tenant := strings.ToLower(c.TenantID)
+	if c.AuthorityURL != "" {
+		return authority{base: strings.TrimRight(c.AuthorityURL, "/"), tenant: tenant, custom: true}
+	}
+	host := environmentHosts[environmentName(c.Environment)]
+	return authority{base: "https://" + host + "/" + tenant + "/v2.0", tenant: tenant}
+}
+
+func (a authority) discoveryURL() string { return a.base + "/.well-known/openid-configuration" }
+
+// path is that of an authority's URL; its first segment is the tenant.
+func (a authority) path() string {
+	u, err := url.Parse(a.base)
+	if err != nil {
+		return ""
+	}
+	return u.Path
+}
+
+// isCustomerDirectory: External ID and B2C, where it is not documented which issuer the signing keys bear.
+func (a authority) isCustomerDirectory() bool {
+	u, err := url.Parse(a.base)
+	return err == nil && (strings.HasSuffix(u.Host, ".ciamlogin.com") || strings.HasSuffix(u.Host, ".b2clogin.com"))
+}
+
+// loopbackHTTP: plain http is only ever used where the operator wrote it, in the URL of a loopback authority.
+func (a authority) loopbackHTTP() bool { return strings.HasPrefix(a.base, "http://") }
+
+// discovery is the provider metadata of OpenID Connect Discovery 1.0 section 3, as far as it is used.
+// For the three environments it is built offline, without an issuer where the tenant is a domain.
+type discovery struct {
+	Issuer           string   `json:"issuer"`
+	AuthorizationURL string   `json:"authorization_endpoint"`
+	TokenURL         string   `json:"token_endpoint"`
+	KeysURL          string   `json:"jwks_uri"`
+	AuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	Scopes           []string `json:"scopes_supported"`
+	PromisesIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 section 3
+}
+
+// provider is what must be known of the authority to send requests to it: without the network for the three environments.
+func (c *Client) provider(ctx context.Context) (*discovery, error) {
+	if c.authority.custom {
+		return c.discovery.get(ctx)
+	}
+	root := strings.TrimSuffix(c.authority.base, "/v2.0")
+	known := &discovery{
+		AuthorizationURL: root + "/oauth2/v2.0/authorize",
+		TokenURL:         root + "/oauth2/v2.0/token",
+		KeysURL:          root + "/discovery/v2.0/keys",
+	}
+	switch host := root[:strings.LastIndex(root, "/")]; {
+	case c.authority.tenant == "consumers":
+		known.Issuer = host + "/" + personalTenant + "/v2.0"
+	case isSharedTenant(c.authority.tenant):
+		known.Issuer = host + "/" + tenantPlaceholder + "/v2.0"
+	case guid.MatchString(c.authority.tenant):
+		known.Issuer = c.authority.base
+	}
+	return known, nil
+}
+
+// Verify fetches the discovery document anew, for the three environments too, and checks it.
+// The error is an *Error that names the URL or carries Entra's own reason (AADSTS90002 for a tenant that does not exist).
+func (c *Client) Verify(ctx context.Context) error {
+	_, err := c.discovery.renew(ctx)
+	return err
+}
+
+// fetchDiscovery is the fetch behind Client.discovery.
+func (c *Client) fetchDiscovery(ctx context.Context) (*discovery, error) {
+	from := c.authority.discoveryURL()
+	body, err := c.getDocument(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	doc, err := parseDiscovery(body, c.authority.loopbackHTTP())
+	if err == nil {
+		err = c.checkDiscoveredIssuer(ctx, doc.Issuer)
+	}
+	if err != nil {
+		return nil, &Error{Class: ClassTransient, Status: http.StatusOK, Description: oneLine(from + ": " + err.Error()), Err: err}
+	}
+	return doc, nil
+}
+
+func parseDiscovery(body []byte, loopbackHTTP bool) (*discovery, error) {
+	var doc discovery
+	if err := json.Unmarshal(body, &doc); err != nil {
+		return nil, fmt.Errorf("not a discovery document: %w", jsonProblem(err))
+	}
+	if doc.Issuer == "" {
+		return nil, fmt.Errorf("the discovery document has no issuer")
+	}
+	for _, endpoint := range []struct{ name, url string }{
+		{"authorization_endpoint", doc.AuthorizationURL},
+		{"token_endpoint", doc.TokenURL},
+		{"jwks_uri", doc.KeysURL},
+	} {
+		if endpoint.url == "" {
+			return nil, fmt.Errorf("the discovery document has no %s", endpoint.name)
+		}
+		if problem := endpointProblem(endpoint.url, loopbackHTTP); problem != "" {
+			return nil, fmt.Errorf("the discovery document's %s %s", endpoint.name, problem)
+		}
+	}
+	return &doc, nil
+}
+
+// checkDiscoveredIssuer: a document must speak for the authority it was fetched from (OpenID Connect Discovery section 4.3,
+// RFC 8414 section 3.3), or one provider could pass for another.
+func (c *Client) checkDiscoveredIssuer(ctx context.Context, issuer string) error {
+	if c.cfg.Issuer != "" {
+		return nil // the operator has said which issuer it is
+	}
+	if !c.authority.custom {
+		known, err := c.provider(ctx)
+		if err != nil || known.Issuer == issuer {
+			return err
+		}
+		if known.Issuer != "" {
+			return fmt.Errorf("issuer is %q instead of %q: tenant_id or environment is wrong", issuer, known.Issuer)
+		}
+	}
+	if !issuerFits(c.authority.base, issuer) || !c.authority.custom && strings.Contains(issuer, tenantPlaceholder) {
+		return fmt.Errorf("issuer is %q, which is not this authority's: correct authority_url, or set issuer", issuer)
+	}
+	return nil
+}
+
+// issuerFits: is this the issuer of that authority? It is the same URL, but for what Entra does:
+// it answers for a domain (or a shared word) with the tenant's GUID (or the placeholder) in its place, on v1 authorities with
+// another host of the cloud, at External ID with the GUID as the host, at B2C with the GUID and without the policy.
+func issuerFits(base, issuer string) bool {
+	if strings.TrimRight(issuer, "/") == base {
+		return true
+	}
+	b, errBase := url.Parse(base)
+	i, errIssuer := url.Parse(issuer)
+	if errBase != nil || errIssuer != nil || i.Scheme != b.Scheme || endpointProblem(issuer, true) != "" {
+		return false
+	}
+	switch {
+	case sameDomain(b, i, ".ciamlogin.com"), b.Host == i.Host && sameDomain(b, i, ".b2clogin.com"):
+		return true
+	case b.Host == i.Host:
+		tenant, rest := splitTenant(i.Path)
+		_, restBase := splitTenant(b.Path)
+		return (guid.MatchString(tenant) || tenant == tenantPlaceholder) && rest == restBase
+	}
+	tenant, rest := splitTenant(i.Path)
+	return isEntraHost(b.Host) && isEntraHost(i.Host) && (guid.MatchString(tenant) || tenant == tenantPlaceholder) && (rest == "" || rest == "v2.0")
+}
+
+// splitTenant parts an authority's path in its first segment, the tenant, and the rest.
+func splitTenant(path string) (tenant, rest string) {
+	tenant, rest, _ = strings.Cut(strings.Trim(path, "/"), "/")
+	return tenant, rest
+}
+
+func sameDomain(a, b *url.URL, suffix string) bool {
+	return strings.HasSuffix(a.Host, suffix) && strings.HasSuffix(b.Host, suffix)
+}
+
+// isEntraHost: the hosts that issue for each other, the clouds' and those of v1 tokens and older names.
+func isEntraHost(host string) bool {
+	for _, known := range environmentHosts {
+		if host == known {
+			return true
+		}
+	}
+	return slices.Contains([]string{"sts.windows.net", "login.windows.net", "login.microsoft.com", "sts.chinacloudapi.cn"}, host)
+}

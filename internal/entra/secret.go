@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package entra
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+)
+
+// redacted stands wherever a secret would have been printed.
+const redacted = "[redacted]"
+
+// Secret is a string that must not be printed: a token, a client secret, an authorization code, a PKCE verifier.
+// It is [redacted] under every fmt verb, in hclog and in slog, and its plain value in JSON, because JSON is how it is stored.
+//
+// Two holes cannot be closed by a type: fmt prints unexported struct fields without asking them, and a logger in JSON mode
+// marshals a whole struct as storage would. So a struct that hides a Secret in an unexported field formats itself (see
+// [Client.Format]), and log lines name fields, never whole structs.
+type Secret string
+
+// Reveal returns the secret itself, for the wire and for storage.
+func (s Secret) Reveal() string { return string(s) }
+
+// Format implements fmt.Formatter, which goes before every verb, %#v and %q and %x included.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// String is for the callers that ask for a Stringer without going through fmt.
+func (s Secret) String() string { return redacted }
+
+// MarshalText is what hclog's JSON mode asks for.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue is what slog asks for.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON gives the plain value: a Secret in JSON is on its way to seal-wrapped storage.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(string(s)) }
+
+// UnmarshalJSON takes the plain value that MarshalJSON gave.
+func (s *Secret) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, (*string)(s)) }
