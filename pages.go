@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"fmt"
+	"html/template"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+//go:embed pages.html
+var pagesHTML string
+
+//go:embed pages.css
+var pagesCSS string
+
+var pageTemplate = template.Must(template.New("pages").Parse(pagesHTML))
+
+// The pages' policy: no script, nothing from elsewhere, their own style only.
+// Vault passes headers on only where the mount allows them, so it stands in the
+// page too; frame-ancestors counts in the header alone (CSP level 3, section 3.3).
+var (
+	metaPolicy   = "default-src 'none'; base-uri 'none'; form-action 'self'; style-src 'sha256-" + styleHash() + "'"
+	headerPolicy = metaPolicy + "; frame-ancestors 'none'"
+)
+
+func styleHash() string {
+	sum := sha256.Sum256([]byte(pagesCSS))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}
+
+// page is what a person sees at the browser callback. Every value is escaped by
+// the template.
+type page struct {
+	status   int
+	Title    string
+	Text     []string
+	Facts    []pageFact
+	Command  string // to type next
+	ForAdmin string // to copy
+	Confirm  *confirmForm
+}
+
+type pageFact struct{ Name, Value string }
+
+// confirmForm carries code and state to the second visit.
+type confirmForm struct{ Code, State, Issuer string }
+
+func (p *page) MetaPolicy() string  { return metaPolicy }
+func (p *page) Style() template.CSS { return template.CSS(pagesCSS) } // ours, embedded
+
+// response is the page as Vault sends it. The body is bytes: a string that looks
+// like base64 would be decoded on its way.
+func (p *page) response() (*logical.Response, error) {
+	var body bytes.Buffer
+	if err := pageTemplate.ExecuteTemplate(&body, "page", p); err != nil {
+		return nil, fmt.Errorf("callback page: %w", err)
+	}
+	return &logical.Response{
+		Data: map[string]any{
+			logical.HTTPContentType: "text/html; charset=utf-8",
+			logical.HTTPStatusCode:  p.status,
+			logical.HTTPRawBody:     body.Bytes(),
+		},
+		Headers: map[string][]string{
+			"Content-Security-Policy": {headerPolicy},
+			"X-Frame-Options":         {"DENY"},
+			"Referrer-Policy":         {"same-origin"},
+		},
+	}, nil
+}
+
+// confirmPage says what is about to happen. Who is signed in is not known yet:
+// the code is not redeemed before the person confirms.
+func (b *backend) confirmPage(login *loginEntry, resp *authorizationResponse) *page {
+	return &page{
+		status: http.StatusOK,
+		Title:  "Let Vault keep your sign-in?",
+		Text: []string{
+			"You have signed in to Microsoft Entra ID. If you confirm, Vault keeps this sign-in, and everybody whom Vault allows to read this account can act as you within the permissions below, for months.",
+			"Confirm only if you asked for this yourself, or know who did and why.",
+		},
+		Facts: []pageFact{
+			{"Account", login.Account},
+			{"Vault mount", b.mount()},
+			{"Asked for by", login.RequestedBy.String()},
+			{"Asked for at", login.RequestedBy.Time.Format(time.RFC1123)},
+			{"Permissions", strings.Join(login.Scopes, ", ")},
+		},
+		Confirm: &confirmForm{Code: resp.code.Reveal(), State: resp.state, Issuer: resp.issuer},
+	}
+}
+
+func (b *backend) donePage(login *loginEntry, e *accountEntry) *page {
+	return &page{
+		status: http.StatusOK,
+		Title:  "You are signed in",
+		Text:   []string{"Vault now keeps this sign-in. You can close this page."},
+		Facts: []pageFact{
+			{"Signed in", displayUser(e)},
+			{"Account", login.Account},
+			{"Vault mount", b.mount()},
+			{"Permissions", strings.Join(e.Granted, ", ")},
+		},
+	}
+}
+
+func displayUser(e *accountEntry) string {
+	if e.User.Name == "" || e.User.Name == e.User.Username {
+		return e.User.Username
+	}
+	return fmt.Sprintf("%s (%s)", e.User.Name, e.User.Username)
+}
+
+func (b *backend) cancelledPage(login *loginEntry) *page {
+	return &page{
+		status: http.StatusOK,
+		Title:  "Cancelled",
+		Text:   []string{"Nothing was kept. You can close this page."},
+		Facts:  []pageFact{{"Account", login.Account}, {"Vault mount", b.mount()}},
+	}
+}
+
+// faultPage explains in a person's words what went wrong and whose turn it is.
+func (b *backend) faultPage(f *fault) *page {
+	p := &page{status: http.StatusBadRequest, Title: "The sign-in did not work", Text: []string{f.text}}
+	switch {
+	case f.refusedUser:
+		p.status = http.StatusForbidden
+		p.Title = "This account is not yours to sign in to"
+	case f.word == entraUnavailable:
+		p.status = http.StatusBadGateway
+		p.Title = "Microsoft Entra ID did not answer"
+	case f.upstream():
+		p.status = http.StatusBadGateway
+		p.Title = "Microsoft Entra ID refuses this app"
+	}
+	if f.next != "" {
+		p.Command = b.command(f.next)
+	}
+	if f.code != "" || f.correlationID != "" {
+		p.ForAdmin = strings.TrimSpace(f.code + "\ncorrelation_id " + f.correlationID)
+	}
+	return p
+}
+
+func internalErrorPage() *page {
+	return &page{
+		status: http.StatusInternalServerError,
+		Title:  "Vault could not finish the sign-in",
+		Text:   []string{"Something failed inside Vault; its log says more. Start the sign-in again later."},
+	}
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/entratest"
+)
+
+// TestUnknownFieldsSurvive: what a newer version has stored outlives a write by
+// this one, in every entry.
+func TestUnknownFieldsSurvive(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.mustWrite("login/alice", nil)
+	m.login("alice", "alice")
+	ctx := context.Background()
+	for _, key := range m.storage.keys(t) {
+		stored, err := m.storage.Get(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(stored.Value, &fields); err != nil {
+			t.Fatal(err)
+		}
+		if string(fields["version"]) != "1" {
+			t.Errorf("%s has version %s", key, fields["version"])
+		}
+		fields["from_the_future"] = json.RawMessage(`{"a":[1,2]}`)
+		value, err := json.Marshal(fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.storage.Put(ctx, &logical.StorageEntry{Key: key, Value: value}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.restart()
+	m.mustWrite("config", map[string]any{"login_ttl": "20m"})
+	m.mustReadDue("alice")
+	for _, key := range []string{"config", "account/alice"} {
+		stored, err := m.storage.Get(ctx, key)
+		if err != nil || !strings.Contains(string(stored.Value), `"from_the_future":{"a":[1,2]}`) {
+			t.Errorf("%s lost a field: %s, %v", key, stored.Value, err)
+		}
+	}
+}
+
+// TestAccountCache: what was read before an invalidation is not cached after it.
+func TestAccountCache(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	ctx := context.Background()
+	other := *m
+	other.start() // another node
+	other.mustRead("token/alice")
+	m.mustReadDue("alice")
+	fresh := m.mustRead("token/alice")["access_token"]
+
+	other.b.Backend.InvalidateKey(ctx, "account/alice")
+	if got := other.mustRead("token/alice")["access_token"]; got != fresh {
+		t.Error("an invalidated account is served from the cache")
+	}
+
+	// A read that began before the invalidation must not leave its result.
+	mark := other.b.accounts.stamp("alice").Load()
+	stale := other.b.accounts
+	e, err := stale.read(ctx, m.storage, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.b.Backend.InvalidateKey(ctx, "account/alice")
+	stale.keep("alice", e, mark)
+	if _, cached := stale.cache.Get("alice"); cached {
+		t.Error("a stale entry was cached")
+	}
+
+	m.storage.count()
+	for range 10 {
+		m.mustRead("token/alice")
+	}
+	if n := m.storage.count(); n != 0 {
+		t.Errorf("ten reads of a fresh token cost %d storage operations", n)
+	}
+}
+
+// TestConfigInvalidate: another node's config write is seen, and Invalidate
+// returns at once whatever storage does.
+func TestConfigInvalidate(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	other := *m
+	other.start()
+	other.mustRead("token/alice")
+	m.mustWrite("config", map[string]any{"refresh_margin": "1s"})
+	m.storage.failOn(func(op, key string) error {
+		t.Errorf("Invalidate did %s %s", op, key)
+		return nil
+	})
+	done := make(chan struct{})
+	go func() {
+		other.b.Backend.InvalidateKey(context.Background(), "config")
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(bounded):
+		t.Fatal("Invalidate waits")
+	}
+	m.storage.failOn(nil)
+	m.age("alice", 5*time.Minute)
+	other.b.Backend.InvalidateKey(context.Background(), "account/alice")
+	other.mustRead("token/alice")
+	if n := m.refreshRequests(); n != 0 {
+		t.Errorf("%d refreshes with the new margin of 1 s", n)
+	}
+}
