@@ -3,7 +3,7 @@
 // Entra-simulator serves a simulated Microsoft Entra ID on a loopback address,
 // for demos and for tests in other processes:
 //
-//	entra-simulator -dir /tmp/entra
+//	entra-simulator -dir run
 //
 // It writes ca.pem and simulator.json to the directory, prints one line,
 // "listening on https://…", and serves until it gets SIGTERM or SIGINT. The

@@ -24,9 +24,8 @@ const listedKeys = 3
 // keyRing holds the keys that sign ID tokens. The first one is made when it is
 // first needed, because many tests never sign anything.
 type keyRing struct {
-	mu     sync.Mutex // guards keys; held while a key is made
-	keys   []*signingKey
-	forged *signingKey // in no JWKS
+	mu   sync.Mutex // guards keys; held while a key is made
+	keys []*signingKey
 }
 
 type signingKey struct {
@@ -61,20 +60,36 @@ func (k *keyRing) current() *signingKey {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.keys) == 0 {
-		k.keys = []*signingKey{newSigningKey()}
+		k.keys = []*signingKey{firstKeys.take()}
 	}
 	return k.keys[0]
 }
 
-// unlisted returns a key that no JWKS shows.
-func (k *keyRing) unlisted() *signingKey {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.forged == nil {
-		k.forged = newSigningKey()
-	}
-	return k.forged
+// firstKeys are what the simulators of one process start with, in turn. Tests
+// start many, and an RSA key takes long to make. Two simulators that are used
+// together have different ones, and a rollover always makes a new one.
+var firstKeys keyStock
+
+type keyStock struct {
+	mu   sync.Mutex // guards all below; held while a key is made
+	keys []*signingKey
+	next int
 }
+
+func (s *keyStock) take() *signingKey {
+	const size = 8
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.keys) < size {
+		s.keys = append(s.keys, newSigningKey())
+	}
+	key := s.keys[s.next]
+	s.next = (s.next + 1) % size
+	return key
+}
+
+// unlisted returns a key that no JWKS shows.
+var unlisted = sync.OnceValue(newSigningKey)
 
 func (k *keyRing) rotate(keepOld bool) {
 	k.current() // a key that was never used is rolled over like any other
