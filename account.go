@@ -4,10 +4,10 @@ package main
 
 import (
 	"crypto/rand"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"vault-plugin-secrets-entra/internal/entra"
@@ -16,25 +16,12 @@ import (
 const (
 	accountStoragePrefix = "account/"
 
-	// blockedFor is how long a refusal that only an administrator can end is
-	// taken at its word.
-	blockedFor = time.Hour
-
 	// inactivityLimit is Entra's: a refresh token unused this long is refused
 	// (refresh-tokens, "Token lifetime").
 	inactivityLimit = 90 * 24 * time.Hour
 
 	// minServedLife is what a served token has left at the very least.
 	minServedLife = 3 * time.Second
-)
-
-// The states of an account.
-const (
-	stateActive        = "active"
-	stateLoginRequired = "login_required"
-	stateAccessDenied  = "access_denied"
-	stateLoginPending  = "login_pending"
-	stateDisabled      = "disabled"
 )
 
 // accountEntry is one account: who signed in, and the tokens kept for that
@@ -58,6 +45,7 @@ type accountEntry struct {
 	ConfiguredTenant string         `json:"configured_tenant"` // tenant_id of the config at that time
 	Scopes           []string       `json:"scopes"`            // of the default token, where a login named them
 	Granted          []string       `json:"granted"`           // what the last sign-in granted
+	Roles            []string       `json:"roles"`             // consented to: by a login that named them, or a token that Entra gave
 
 	RefreshToken         entra.Secret `json:"refresh_token"`
 	PreviousRefreshToken entra.Secret `json:"previous_refresh_token"` // the one before, until RefreshToken has worked once
@@ -70,6 +58,7 @@ type accountEntry struct {
 	LoginTime        time.Time      `json:"login_time"`
 	LoginRequestedBy string         `json:"login_requested_by"`
 	LastRefreshTime  time.Time      `json:"last_refresh_time"`
+	LastReadTime     time.Time      `json:"last_read_time"` // as noted at refreshes: a read itself writes nothing
 	LastError        *refusal       `json:"last_error"`
 	LatestLogin      *loginOutcome  `json:"latest_login"`
 	PendingLogins    []pendingLogin `json:"pending_logins"` // oldest first
@@ -94,6 +83,8 @@ type heldToken struct {
 	Wanted      []string     `json:"wanted"` // the configured scopes it stands for
 	ObtainedAt  time.Time    `json:"obtained"`
 	Expiry      time.Time    `json:"expiry"`
+
+	wasRead atomic.Bool // since it was obtained, on this node
 }
 
 // pendingLogin is a login that is waiting for its callback.
@@ -122,6 +113,7 @@ func (e *accountEntry) signIn(s *entra.SignIn, wanted []string, cfg *configEntry
 	e.Tokens = map[string]*heldToken{"": newHeldToken(&s.Tokens, wanted)}
 	e.Refusal, e.Refusals, e.LastError = nil, nil, nil
 	e.LoginTime = now.UTC()
+	e.LastReadTime = now.UTC()
 	e.LastRefreshTime = s.Tokens.Obtained
 }
 
@@ -140,8 +132,33 @@ func (e *accountEntry) refreshed(role string, wanted []string, used entra.Secret
 	e.Tokens[role] = newHeldToken(t, wanted)
 	e.Refusal = nil
 	delete(e.Refusals, role)
+	if role != "" && !slices.Contains(e.Roles, role) {
+		e.Roles = append(slices.Clone(e.Roles), role)
+	}
 	e.LastError = nil
 	e.LastRefreshTime = t.Obtained
+}
+
+// noteRead notes when somebody last read a token of the account.
+func (e *accountEntry) noteRead(at time.Time) {
+	if at.After(e.LastReadTime) {
+		e.LastReadTime = at.UTC()
+	}
+}
+
+// dropRoles forgets what is held for roles that are not there any more.
+func (e *accountEntry) dropRoles(gone func(role string) bool) {
+	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), gone)
+	for role := range e.Tokens {
+		if role != "" && gone(role) {
+			delete(e.Tokens, role)
+		}
+	}
+	for role := range e.Refusals {
+		if role != "" && gone(role) {
+			delete(e.Refusals, role)
+		}
+	}
 }
 
 // refused notes a refusal by Entra; the tokens stay as they are.
@@ -162,48 +179,20 @@ func (e *accountEntry) refusalFor(role string, now time.Time) *refusal {
 	if e.Refusal != nil {
 		return e.Refusal
 	}
-	r := e.Refusals[role]
-	if r != nil && r.Class == entra.ClassBlocked && !now.Before(r.Time.Add(blockedFor)) {
-		return nil
+	if r := e.Refusals[role]; r != nil && r.stands(now) {
+		return r
 	}
-	return r
+	return nil
 }
 
-// detached says why the refresh token cannot be used with cfg at all: worked out
-// at each read and not stored, so that changing the config back makes it work.
+// detached says why the refresh token cannot be used with cfg at all, "" if it can.
 func (e *accountEntry) detached(cfg *configEntry, now time.Time) string {
-	switch {
-	case !e.signedIn():
-		return "it has never signed in"
-	case e.ClientID != cfg.ClientID:
-		return fmt.Sprintf("it signed in to client_id %s, the config now names %s", e.ClientID, cfg.ClientID)
-	case e.Authority != cfg.authority():
-		return fmt.Sprintf("it signed in at %s, the config now names %s", e.Authority, cfg.authority())
-	case cfg.LoginMaxAge > 0 && now.After(e.LoginTime.Add(cfg.LoginMaxAge)):
-		return fmt.Sprintf("its sign-in is older than login_max_age (%s)", cfg.LoginMaxAge)
-	}
-	return ""
+	return e.status().detached(cfg, now)
 }
 
 // state is the account in one word. cfg is nil where there is no config.
 func (e *accountEntry) state(cfg *configEntry, now time.Time) string {
-	switch {
-	case e.Disabled:
-		return stateDisabled
-	case !e.signedIn() && len(e.livePending(now)) > 0:
-		return stateLoginPending
-	case !e.signedIn(), cfg != nil && e.detached(cfg, now) != "":
-		return stateLoginRequired
-	}
-	if r := e.refusalFor("", now); r != nil {
-		if r.Class == entra.ClassBlocked {
-			return stateAccessDenied
-		}
-		if r.word() == loginRequired {
-			return stateLoginRequired
-		}
-	}
-	return stateActive
+	return e.status().state(cfg, now)
 }
 
 // wanted is the scope set of the default token. cfg is nil where there is no config.
@@ -275,14 +264,6 @@ func (e *accountEntry) tenantID() string {
 		return e.User.TenantID
 	}
 	return e.ConfiguredTenant
-}
-
-// tokenExpiry is when the default token expires, zero if there is none.
-func (e *accountEntry) tokenExpiry() time.Time {
-	if t := e.Tokens[""]; t != nil {
-		return t.Expiry
-	}
-	return time.Time{}
 }
 
 // idleExpiry is when inactivity would end the refresh token.

@@ -6,22 +6,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
 const (
 	// cachedAccounts bounds the entries kept in memory, by count: about 6 KiB each.
 	cachedAccounts = 8192
-
-	// cacheStripes is how many counters stand guard over cache inserts.
-	cacheStripes = 256
 
 	saveRetryMin = time.Second
 	saveRetryMax = 30 * time.Second
@@ -36,11 +30,8 @@ var errNoChange = errors.New("no change")
 // storage or network.
 type accountStore struct {
 	b     *backend
-	cache *lru.Cache[string, *accountEntry]
+	cache *entryCache[*accountEntry]
 	locks *nameLocks // held across storage, never across a call to Entra
-
-	seed   maphash.Seed
-	stamps [cacheStripes]atomic.Uint64 // by name: counts invalidations and writes
 
 	mu      sync.Mutex // guards the fields below; not held across storage
 	unsaved map[string]*unsavedChanges
@@ -56,27 +47,18 @@ type unsavedChanges struct {
 }
 
 func newAccountStore(b *backend) *accountStore {
-	cache, err := lru.New[string, *accountEntry](cachedAccounts)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
 	return &accountStore{
 		b:       b,
-		cache:   cache,
+		cache:   newEntryCache[*accountEntry](cachedAccounts),
 		locks:   newNameLocks(),
-		seed:    maphash.MakeSeed(),
 		unsaved: map[string]*unsavedChanges{},
 	}
-}
-
-func (a *accountStore) stamp(name string) *atomic.Uint64 {
-	return &a.stamps[maphash.String(a.seed, name)%cacheStripes]
 }
 
 // get returns the account's entry from memory, else from storage; nil if there
 // is none. The entry must not be changed.
 func (a *accountStore) get(ctx context.Context, s logical.Storage, name string) (*accountEntry, error) {
-	if e, ok := a.cache.Get(name); ok {
+	if e, ok := a.cache.get(name); ok {
 		return e, nil
 	}
 	return a.read(ctx, s, name)
@@ -85,35 +67,22 @@ func (a *accountStore) get(ctx context.Context, s logical.Storage, name string) 
 // read returns the account's entry as it is stored, with what storage has not
 // taken yet, and caches it.
 func (a *accountStore) read(ctx context.Context, s logical.Storage, name string) (*accountEntry, error) {
-	mark := a.stamp(name).Load()
+	mark := a.cache.mark(name)
+	e, err := a.peek(ctx, s, name)
+	if e != nil {
+		a.cache.keep(name, e, mark)
+	}
+	return e, err
+}
+
+// peek is read without caching.
+func (a *accountStore) peek(ctx context.Context, s logical.Storage, name string) (*accountEntry, error) {
 	stored := &accountEntry{}
 	found, err := readEntry(ctx, s, accountStoragePrefix+name, stored)
 	if err != nil {
 		return nil, err
 	}
-	e := a.withUnsaved(name, stored, found)
-	if e != nil {
-		a.keep(name, e, mark)
-	}
-	return e, nil
-}
-
-// keep caches e unless its key was written or invalidated since mark.
-func (a *accountStore) keep(name string, e *accountEntry, mark uint64) {
-	if a.stamp(name).Load() != mark {
-		return
-	}
-	a.cache.Add(name, e)
-	// An invalidation between the look and the insert has left its mark by now.
-	if a.stamp(name).Load() != mark {
-		a.cache.Remove(name)
-	}
-}
-
-// drop forgets what is cached of name.
-func (a *accountStore) drop(name string) {
-	a.stamp(name).Add(1)
-	a.cache.Remove(name)
+	return a.withUnsaved(name, stored, found), nil
 }
 
 // update changes the account's entry under its lock: change gets a copy as it is
@@ -144,6 +113,10 @@ func (a *accountStore) updateLocked(ctx context.Context, s logical.Storage, name
 	if err != nil {
 		return nil, err
 	}
+	after.dropRoles(func(role string) bool {
+		stored, err := a.b.role(ctx, s, role)
+		return err == nil && stored == nil
+	})
 	if err := a.write(ctx, s, name, after); err != nil {
 		return after, err
 	}
@@ -152,13 +125,14 @@ func (a *accountStore) updateLocked(ctx context.Context, s logical.Storage, name
 
 // write stores e and caches it. It is called under the account's lock.
 func (a *accountStore) write(ctx context.Context, s logical.Storage, name string, e *accountEntry) error {
-	a.drop(name)
-	mark := a.stamp(name).Load()
+	a.cache.drop(name)
+	mark := a.cache.mark(name)
 	if err := writeEntry(ctx, s, accountStoragePrefix+name, e); err != nil {
 		return err
 	}
 	a.forgetUnsaved(name)
-	a.keep(name, e, mark)
+	a.cache.keep(name, e, mark)
+	a.b.worker.accountWritten(name, e)
 	return nil
 }
 
@@ -180,12 +154,13 @@ func (a *accountStore) delete(ctx context.Context, s logical.Storage, name strin
 			}
 		}
 	}
-	a.drop(name)
-	defer a.drop(name)
+	a.cache.drop(name)
+	defer a.cache.drop(name)
 	if err := s.Delete(ctx, accountStoragePrefix+name); err != nil {
 		return fmt.Errorf("delete %s%s: %w", accountStoragePrefix, name, err)
 	}
 	a.forgetUnsaved(name)
+	a.b.worker.accountDeleted(name)
 	return nil
 }
 
@@ -223,7 +198,8 @@ func (a *accountStore) merge(ctx context.Context, s logical.Storage, name string
 		}
 		if merged != nil {
 			a.remember(name, before.Generation, change, err)
-			a.cache.Add(name, merged)
+			a.cache.keep(name, merged, a.cache.mark(name))
+			a.b.worker.accountWritten(name, merged)
 			return merged, nil
 		}
 	}
@@ -245,7 +221,7 @@ func (a *accountStore) remember(name, generation string, change func(*accountEnt
 		a.unsaved[name] = u
 	}
 	u.apply = append(u.apply, change)
-	a.drop(name)
+	a.cache.drop(name)
 	if !a.saving && a.b.work.begin() {
 		a.saving = true
 		go a.saveUnsaved()

@@ -39,12 +39,15 @@ type backend struct {
 	// storage is the mount's storage, for work that no request carries.
 	storage logical.Storage
 
-	configLock    sync.Mutex        // one config write at a time; no reader takes it
-	registrations registrationCache // config and the client made from it
-	accounts      *accountStore     // entries, their cache and their locks
-	refreshes     *refresher        // who is refreshing what, and what failed
-	work          workTracker       // what Clean has to wait for
-	mountPoint    atomic.Value      // string: "entra/", as seen on the last request
+	configLock    sync.Mutex              // one config write at a time; no reader takes it
+	registrations registrationCache       // config and the client made from it
+	roles         *entryCache[*roleEntry] // nil entries too: roles that are not there
+	accounts      *accountStore           // entries, their cache and their locks
+	index         *accountIndex           // what a list shows of every account
+	refreshes     *refresher              // who is refreshing what, and what failed
+	worker        *worker                 // what is done when nobody asks
+	work          workTracker             // what Clean has to wait for
+	mountPoint    atomic.Value            // string: "entra/", as seen on the last request
 }
 
 // Factory makes the backend of one mount. It does no storage access: storage is
@@ -60,9 +63,12 @@ func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend,
 func newBackend(storage logical.Storage) *backend {
 	b := &backend{
 		storage:   storage,
+		roles:     newEntryCache[*roleEntry](cachedRoles),
+		index:     newAccountIndex(),
 		refreshes: newRefresher(),
 	}
 	b.accounts = newAccountStore(b)
+	b.worker = newWorker(b)
 	b.work.init()
 	b.Backend = &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
@@ -74,9 +80,12 @@ func newBackend(storage logical.Storage) *backend {
 		},
 		Paths: framework.PathAppend(
 			b.pathConfig(),
+			b.pathRoles(),
 			b.pathLogin(),
 			b.pathCallback(),
 			b.pathToken(),
+			b.pathRefresh(),
+			b.pathImport(),
 			b.pathAccount(),
 		),
 		InitializeFunc: b.initialize,
@@ -87,17 +96,19 @@ func newBackend(storage logical.Storage) *backend {
 	return b
 }
 
-func (b *backend) initialize(ctx context.Context, req *logical.InitializationRequest) error {
+// initialize starts the background: storage is ready now.
+func (b *backend) initialize(_ context.Context, _ *logical.InitializationRequest) error {
+	b.Logger().Info("entra secrets engine", "version", version, "commit", commit)
+	b.worker.start()
+	b.worker.setActive(b.WriteSafeReplicationState())
 	return nil
 }
 
-// periodic runs about once a minute while Vault holds locks that block
-// step-down and reload: no network, no long work.
-func (b *backend) periodic(ctx context.Context, req *logical.Request) error {
-	if !b.WriteSafeReplicationState() {
-		return nil
-	}
-	return b.sweepLogins(ctx, req.Storage)
+// periodic runs about once a minute while Vault holds locks that block step-down
+// and reload: no network, no storage. It finds out whether the node's role changed.
+func (b *backend) periodic(context.Context, *logical.Request) error {
+	b.worker.setActive(b.WriteSafeReplicationState())
+	return nil
 }
 
 // invalidate is called when another node has changed key. It returns at once:
@@ -106,8 +117,10 @@ func (b *backend) invalidate(_ context.Context, key string) {
 	switch {
 	case key == configStorageKey:
 		b.registrations.drop()
+	case strings.HasPrefix(key, roleStoragePrefix):
+		b.roles.drop(strings.TrimPrefix(key, roleStoragePrefix))
 	case strings.HasPrefix(key, accountStoragePrefix):
-		b.accounts.drop(strings.TrimPrefix(key, accountStoragePrefix))
+		b.accounts.cache.drop(strings.TrimPrefix(key, accountStoragePrefix))
 	}
 }
 

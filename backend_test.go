@@ -279,11 +279,10 @@ func (m *mount) age(account string, left time.Duration) {
 	m.t.Helper()
 	_, err := m.b.accounts.update(context.Background(), m.storage, account, func(e *accountEntry) (*accountEntry, error) {
 		for role, held := range e.Tokens {
-			aged := *held
 			by := time.Now().Add(left).Sub(held.Expiry)
-			aged.Expiry = held.Expiry.Add(by)
-			aged.ObtainedAt = held.ObtainedAt.Add(by)
-			e.Tokens[role] = &aged
+			held.Expiry = held.Expiry.Add(by)
+			held.ObtainedAt = held.ObtainedAt.Add(by)
+			e.Tokens[role] = held
 		}
 		return e, nil
 	})
@@ -331,11 +330,17 @@ func (s *testStorage) failOn(f func(op, key string) error) {
 	s.fail = f
 }
 
-// count returns how many operations there were since the last count.
-func (s *testStorage) count() int {
+// count returns how many operations on entries under prefix there were since the
+// last count.
+func (s *testStorage) count(prefix string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := len(s.ops)
+	n := 0
+	for _, done := range s.ops {
+		if op, key, _ := strings.Cut(done, " "); op != "list" && strings.HasPrefix(key, prefix) {
+			n++
+		}
+	}
 	s.ops = nil
 	return n
 }

@@ -80,26 +80,51 @@ func (m *failureMemory) showClient(r *refusal) {
 }
 
 // standing is the failure that keeps the token from being tried now, nil if none.
+// Of many whom a refusal of the client has kept waiting, one may try.
 func (m *failureMemory) standing(account, role string, now time.Time) *refusal {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.client != nil && now.Before(m.client.until) {
-		return m.client.refusal
-	}
 	if f := m.byToken[tokenName{account, role}]; f != nil && now.Before(f.until) {
 		return f.refusal
+	}
+	switch {
+	case m.client == nil || m.client.inARow == 0:
+	case now.Before(m.client.until):
+		return m.client.refusal
+	default:
+		m.client.until = now.Add(backoffMin) // for the others, while this one tries
 	}
 	return nil
 }
 
-// last is the latest failure of the token that is still remembered, nil if none.
-func (m *failureMemory) last(account, role string) *refusal {
+// latest is what is remembered of the token's failures, or of the client's if
+// that lasts longer; nil if nothing is. It is a copy.
+func (m *failureMemory) latest(account, role string) *failure {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if f := m.byToken[tokenName{account, role}]; f != nil {
-		return f.refusal
+	f := m.byToken[tokenName{account, role}]
+	if m.client != nil && m.client.inARow > 0 && (f == nil || m.client.until.After(f.until)) {
+		f = m.client
 	}
-	return nil
+	if f == nil {
+		return nil
+	}
+	copied := *f
+	return &copied
+}
+
+// last is the latest failure of any of the account's tokens that is still
+// remembered, nil if none.
+func (m *failureMemory) last(account string) *refusal {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var last *refusal
+	for name, f := range m.byToken {
+		if name.account == account && (last == nil || f.refusal.Time.After(last.Time)) {
+			last = f.refusal
+		}
+	}
+	return last
 }
 
 // forget ends the row after a success: the token's, and the client's with it.

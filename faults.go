@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -35,6 +36,8 @@ type fault struct {
 
 	code          string // what Entra called it, for an administrator to search
 	correlationID string // and the id to look it up by
+
+	retryAfter time.Duration // as Entra said it; 0 = it did not
 }
 
 func (f *fault) Error() string {
@@ -43,6 +46,12 @@ func (f *fault) Error() string {
 		msg = f.word + ": " + msg
 	}
 	return msg
+}
+
+// isFault tells an answer of ours from trouble inside Vault.
+func isFault(err error) bool {
+	var f *fault
+	return errors.As(err, &f)
 }
 
 // upstream reports whether the fault is Entra's or the client registration's:

@@ -93,7 +93,7 @@ func (b *backend) confirmPage(login *loginEntry, resp *authorizationResponse) *p
 			{"Vault mount", b.mount()},
 			{"Asked for by", login.RequestedBy.String()},
 			{"Asked for at", login.RequestedBy.Time.Format(time.RFC1123)},
-			{"Permissions", strings.Join(login.Scopes, ", ")},
+			{"Permissions", strings.Join(login.Consent, ", ")},
 		},
 		Confirm: &confirmForm{Code: resp.code.Reveal(), State: resp.state, Issuer: resp.issuer},
 	}

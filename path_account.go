@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,13 +32,14 @@ func (b *backend) pathAccount() []*framework.Path {
 					Responses: map[int][]framework.Response{http.StatusOK: {{
 						Description: http.StatusText(http.StatusOK),
 						Fields: map[string]*framework.FieldSchema{
-							"keys": {Type: framework.TypeStringSlice, Required: true, Description: "Names of the accounts."},
+							"keys":     {Type: framework.TypeStringSlice, Required: true, Description: "Names of the accounts."},
+							"key_info": {Type: framework.TypeMap, Description: "Per account: state, username, expire_time of the held token."},
 						},
 					}}},
 				},
 			},
 			HelpSynopsis:    "List the accounts of this mount.",
-			HelpDescription: "Lists the names of all accounts, signed in or not.",
+			HelpDescription: "Lists the names of all accounts, signed in or not, with state, username and expire_time of each.",
 		},
 		{
 			Pattern:      accountPath + framework.GenericNameWithAtRegex("account"),
@@ -104,7 +106,7 @@ func accountResponseFields() map[string]*framework.FieldSchema {
 		"tenant_id":          field(framework.TypeString, "Tenant ID (tid) of that user; else the configured one."),
 		"client_id":          field(framework.TypeString, "Client that the refresh token belongs to."),
 		"scopes":             field(framework.TypeStringSlice, "Scopes of token/<account>."),
-		"roles":              field(framework.TypeMap, "Per role: scopes, expire_time, last_refresh_time."),
+		"roles":              field(framework.TypeMap, "Per role: scopes, expire_time, last_refresh_time, login_required (why, where only this role is refused)."),
 		"created_time":       field(framework.TypeString, "When the account began, RFC 3339."),
 		"login_time":         field(framework.TypeString, "When the user last signed in, RFC 3339."),
 		"login_requested_by": field(framework.TypeString, "Who asked for that sign-in."),
@@ -119,11 +121,21 @@ func accountResponseFields() map[string]*framework.FieldSchema {
 }
 
 func (b *backend) handleAccountList(ctx context.Context, req *logical.Request, _ *framework.FieldData) (*logical.Response, error) {
-	names, err := b.accounts.list(ctx, req.Storage)
+	cfg, err := getConfig(ctx, req.Storage)
 	if err != nil {
 		return nil, err
 	}
-	return logical.ListResponse(names), nil
+	names, complete := b.index.names()
+	if !complete {
+		if names, err = b.accounts.list(ctx, req.Storage); err != nil {
+			return nil, err
+		}
+	}
+	resp := logical.ListResponseWithInfo(names, b.index.keyInfo(names, cfg, time.Now()))
+	if !complete {
+		resp.AddWarning("key_info is incomplete: the index is still being built")
+	}
+	return resp, nil
 }
 
 func (b *backend) handleAccountRead(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -136,6 +148,10 @@ func (b *backend) handleAccountRead(ctx context.Context, req *logical.Request, d
 	if err != nil {
 		return nil, err
 	}
+	roles, err := b.rolesStatus(ctx, req.Storage, e)
+	if err != nil {
+		return nil, err
+	}
 	return &logical.Response{Data: map[string]any{
 		"state":              e.state(cfg, time.Now()),
 		"username":           e.User.Username,
@@ -144,23 +160,53 @@ func (b *backend) handleAccountRead(ctx context.Context, req *logical.Request, d
 		"tenant_id":          e.tenantID(),
 		"client_id":          e.ClientID,
 		"scopes":             e.wanted(cfg),
-		"roles":              map[string]any{},
+		"roles":              roles,
 		"created_time":       formatTime(e.CreatedTime),
 		"login_time":         formatTime(e.LoginTime),
 		"login_requested_by": e.LoginRequestedBy,
 		"last_refresh_time":  formatTime(e.LastRefreshTime),
 		"last_error":         b.lastError(account, e).status(),
 		"idle_expire_time":   formatTime(e.idleExpiry()),
-		"expire_time":        formatTime(e.tokenExpiry()),
+		"expire_time":        formatTime(e.status().tokenExpiry),
 		"pinned":             e.pinned(),
 		"metadata":           metadata(e.Metadata),
 		"disabled":           e.Disabled,
 	}}, nil
 }
 
+// rolesStatus is what the account has for each role: those consented to, and
+// those that a reader was refused.
+func (b *backend) rolesStatus(ctx context.Context, s logical.Storage, e *accountEntry) (map[string]any, error) {
+	names := slices.Clone(e.Roles)
+	for name := range e.Refusals {
+		if name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	status := map[string]any{}
+	for _, name := range names {
+		role, err := b.role(ctx, s, name)
+		if err != nil {
+			return nil, err
+		}
+		if role == nil {
+			continue
+		}
+		of := map[string]any{"scopes": role.Scopes, "expire_time": "", "last_refresh_time": "", "login_required": ""}
+		if t := e.held(name, role.Scopes); t != nil {
+			of["expire_time"], of["last_refresh_time"] = formatTime(t.Expiry), formatTime(t.ObtainedAt)
+		}
+		if r := e.Refusals[name]; r != nil && r.word() == loginRequired {
+			of["login_required"] = r.reason()
+		}
+		status[name] = of
+	}
+	return status, nil
+}
+
 // lastError is the latest failure: stored, or remembered since it is transient.
 func (b *backend) lastError(account string, e *accountEntry) *refusal {
-	last := b.refreshes.failures.last(account, "")
+	last := b.refreshes.failures.last(account)
 	if last == nil || e.LastError != nil && e.LastError.Time.After(last.Time) {
 		return e.LastError
 	}

@@ -224,7 +224,7 @@ func signInResponse(account string, e *accountEntry, asked []string) *logical.Re
 		"object_id": e.objectID(),
 		"tenant_id": e.tenantID(),
 		"scopes":    e.Granted,
-		"roles":     []string{},
+		"roles":     append([]string{}, e.Roles...),
 	}}
 	if missing := entra.Missing(asked, e.Granted); len(missing) > 0 {
 		resp.AddWarning("these scopes were asked for and not granted: " + strings.Join(missing, " "))

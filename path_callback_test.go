@@ -89,14 +89,14 @@ func TestCallbackConfirm(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{})
 			redirect := m.signIn("alice", "alice", map[string]any{"response_mode": mode})
-			m.storage.count()
+			m.storage.count(loginStoragePrefix)
 			confirm := m.visit(op, flat(redirect.Params))
 			confirm.want(t, 200, "alice", "entra/", "token-test", "192.0.2.7", "User.Read", "Confirm", "Cancel")
 			if strings.Contains(confirm.text(), "alice@contoso.example") {
 				t.Error("the confirm page names who is signed in, which is not known yet")
 			}
 			for _, op := range m.storage.opsSince() {
-				if !strings.HasPrefix(op, "get ") {
+				if strings.HasPrefix(op, "put ") || strings.HasPrefix(op, "delete ") {
 					t.Errorf("the first visit did %q", op)
 				}
 			}
@@ -173,14 +173,14 @@ func TestCallbackPages(t *testing.T) {
 // TestCallbackUnknownState: nothing of the request is shown, and it costs one read.
 func TestCallbackUnknownState(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
-	m.storage.count()
+	m.storage.count(loginStoragePrefix)
 	page := m.post(map[string]any{"code": "MARKcode", "state": "MARKstate", "iss": "MARKiss"})
 	page.want(t, 400, "unknown state")
 	if strings.Contains(page.body, "MARK") {
 		t.Errorf("the page repeats the request: %s", page.body)
 	}
 	m.post(map[string]any{"state": "MARKstate", "error": "MARKerror", "error_description": "MARKtext"}).want(t, 400, "unknown state")
-	if n := m.storage.count(); n != 2 {
+	if n := m.storage.count(loginStoragePrefix); n != 2 {
 		t.Errorf("two visits cost %d storage operations", n)
 	}
 }
@@ -669,7 +669,7 @@ func TestCallbackGuessedStates(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	before := m.storage.keys(t)
-	m.storage.count()
+	m.storage.count(loginStoragePrefix)
 	const guesses = 10_000
 	start := time.Now()
 	for i := range guesses {
@@ -678,7 +678,7 @@ func TestCallbackGuessedStates(t *testing.T) {
 		}
 	}
 	t.Logf("%d guesses in %s", guesses, time.Since(start))
-	if n := m.storage.count(); n != guesses {
+	if n := m.storage.count(loginStoragePrefix); n != guesses {
 		t.Errorf("%d storage operations for %d guesses", n, guesses)
 	}
 	if after := m.storage.keys(t); !slices.Equal(before, after) {

@@ -218,6 +218,7 @@ func (b *backend) handleConfigWrite(ctx context.Context, req *logical.Request, d
 	}
 	b.registrations.drop()
 	b.refreshes.forgetFailures()
+	b.worker.rebuild()
 	return nil, nil
 }
 
@@ -229,6 +230,7 @@ func (b *backend) handleConfigDelete(ctx context.Context, req *logical.Request, 
 	}
 	b.registrations.drop()
 	b.refreshes.forgetFailures()
+	b.worker.rebuild()
 	return nil, nil
 }
 

@@ -48,6 +48,8 @@ type loginEntry struct {
 	RedirectURI string       `json:"redirect_uri"`
 	Scopes      []string     `json:"scopes"`      // of the default token
 	KeptScopes  []string     `json:"kept_scopes"` // those the account keeps; none where they are the config's
+	Roles       []string     `json:"roles"`       // consented to beside that
+	Consent     []string     `json:"consent"`     // all that the person is asked for
 	Verifier    entra.Secret `json:"verifier"`
 	Nonce       entra.Secret `json:"nonce"`
 	Claims      string       `json:"claims"`
@@ -88,6 +90,7 @@ func (b *backend) pathLogin() []*framework.Path {
 		Fields: map[string]*framework.FieldSchema{
 			"account":       accountField(),
 			"scopes":        {Type: framework.TypeCommaStringSlice, Description: "Scopes of token/<account>, kept on the account; one resource. If left out: those kept from an earlier login, else the config's. \"\" goes back to the config's."},
+			"roles":         {Type: framework.TypeCommaStringSlice, Description: "Roles to consent to in the same sign-in. If left out: those the account has."},
 			"redirect_uri":  {Type: framework.TypeString, Description: "Where Entra sends the code: one of the config's redirect_uris. The first one if left out."},
 			"response_mode": {Type: framework.TypeString, Description: "form_post (default) or query (default for a loopback redirect URI that is not this mount's callback).", AllowedValues: []any{"form_post", "query"}},
 			"prompt":        {Type: framework.TypeString, Description: "login, none, consent or select_account.", AllowedValues: []any{"login", "none", "consent", "select_account"}},
@@ -162,7 +165,7 @@ func (b *backend) handleLoginStart(ctx context.Context, req *logical.Request, d 
 	}
 	now := time.Now()
 	state := entra.NewRandom()
-	login, ask, err := b.newLogin(req, d, reg, known, now)
+	login, ask, err := b.newLogin(ctx, req, d, reg, known, now)
 	if err != nil {
 		return nil, err
 	}
@@ -184,7 +187,7 @@ func (b *backend) handleLoginStart(ctx context.Context, req *logical.Request, d 
 }
 
 // newLogin makes a login, and what to ask Entra for, from a request's fields.
-func (b *backend) newLogin(req *logical.Request, d *framework.FieldData, reg *registration, known *accountEntry, now time.Time) (*loginEntry, entra.AuthorizeRequest, error) {
+func (b *backend) newLogin(ctx context.Context, req *logical.Request, d *framework.FieldData, reg *registration, known *accountEntry, now time.Time) (*loginEntry, entra.AuthorizeRequest, error) {
 	ask := entra.AuthorizeRequest{
 		Prompt:     d.Get("prompt").(string),
 		LoginHint:  d.Get("login_hint").(string),
@@ -208,6 +211,9 @@ func (b *backend) newLogin(req *logical.Request, d *framework.FieldData, reg *re
 	if login.Scopes, login.KeptScopes, err = loginScopes(d, reg.configEntry, known); err != nil {
 		return nil, ask, err
 	}
+	if login.Roles, login.Consent, err = b.loginRoles(ctx, req.Storage, d, login.Scopes, known); err != nil {
+		return nil, ask, err
+	}
 	if login.RedirectURI, err = reg.redirectURI(d.Get("redirect_uri").(string)); err != nil {
 		return nil, ask, err
 	}
@@ -220,7 +226,7 @@ func (b *backend) newLogin(req *logical.Request, d *framework.FieldData, reg *re
 	if err := checkAuthorizeRequest(ask); err != nil {
 		return nil, ask, err
 	}
-	ask.RedirectURI, ask.Scopes = login.RedirectURI, login.Scopes
+	ask.RedirectURI, ask.Scopes = login.RedirectURI, login.Consent
 	return login, ask, nil
 }
 
@@ -240,6 +246,34 @@ func loginScopes(d *framework.FieldData, cfg *configEntry, known *accountEntry) 
 	default:
 		return cfg.Scopes, nil, nil
 	}
+}
+
+// loginRoles are the roles to consent to, and all scopes that this takes beside
+// those of the default token: /authorize may ask for several resources at once.
+func (b *backend) loginRoles(ctx context.Context, s logical.Storage, d *framework.FieldData, scopes []string, known *accountEntry) (roles, consent []string, err error) {
+	_, named := d.GetOk("roles")
+	roles = words(d.Get("roles").([]string))
+	if !named && known != nil {
+		roles = known.Roles
+	}
+	consent = slices.Clone(scopes)
+	for _, name := range roles {
+		role, err := b.role(ctx, s, name)
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case role == nil && named:
+			return nil, nil, invalid("roles: there is no role %q in this mount", name)
+		case role == nil: // deleted since
+			continue
+		}
+		for _, scope := range role.Scopes {
+			if !slices.Contains(consent, scope) {
+				consent = append(consent, scope)
+			}
+		}
+	}
+	return roles, consent, nil
 }
 
 // responseMode is form_post unless the redirect URI is a loopback listener of a
@@ -440,25 +474,13 @@ func deleteLogin(ctx context.Context, s logical.Storage, hash string) error {
 	return nil
 }
 
-// sweepLogins deletes the logins that expired without a callback. There are at
-// most maxPendingLogins for each account that is signing in just now.
-func (b *backend) sweepLogins(ctx context.Context, s logical.Storage) error {
-	hashes, err := s.List(ctx, loginStoragePrefix)
-	if err != nil {
-		return fmt.Errorf("list logins: %w", err)
+// sweepLogin deletes a login if it expired without a callback.
+func sweepLogin(ctx context.Context, s logical.Storage, hash string, now time.Time) error {
+	login, err := getLogin(ctx, s, hash)
+	if err != nil || login == nil || now.Before(login.Expiry) {
+		return err
 	}
-	for _, hash := range hashes {
-		login, err := getLogin(ctx, s, hash)
-		if err != nil {
-			return err
-		}
-		if login != nil && time.Now().After(login.Expiry) {
-			if err := deleteLogin(ctx, s, hash); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return deleteLogin(ctx, s, hash)
 }
 
 const loginHelp = `

@@ -272,18 +272,31 @@ func TestLoginLimit(t *testing.T) {
 	}
 }
 
-// TestLoginSweep: expired logins leave storage.
+// TestLoginSweep: expired logins leave storage, by the worker, and no other does.
 func TestLoginSweep(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
+	ctx := context.Background()
 	m.mustWrite("login/alice", nil)
 	m.endPending("alice")
 	m.mustWrite("login/bob", nil)
-	if err := m.b.sweepLogins(context.Background(), m.storage); err != nil {
-		t.Fatal(err)
+	hashes, err := m.storage.List(ctx, loginStoragePrefix)
+	if err != nil || len(hashes) != 2 {
+		t.Fatalf("stored logins: %q, %v", hashes, err)
 	}
-	left, err := m.storage.List(context.Background(), loginStoragePrefix)
-	if err != nil || len(left) != 1 {
-		t.Errorf("left are %q, %v; want bob's", left, err)
+	w := m.b.worker
+	w.mu.Lock()
+	for _, hash := range hashes {
+		w.logins.set(hash, time.Now()) // as if a minute had passed
+	}
+	w.mu.Unlock()
+	poke(w.wake)
+	eventually(t, "alice's login is swept", func() bool {
+		left, err := m.storage.List(ctx, loginStoragePrefix)
+		return err == nil && len(left) == 1
+	})
+	login, err := getLogin(ctx, m.storage, m.entry("bob").PendingLogins[0].StateHash)
+	if err != nil || login == nil {
+		t.Errorf("bob's login: %v, %v", login, err)
 	}
 }
 

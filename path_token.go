@@ -19,32 +19,51 @@ const tokenPath = "token/"
 const heldTTL = time.Minute
 
 func (b *backend) pathToken() []*framework.Path {
-	return []*framework.Path{{
-		Pattern:      tokenPath + framework.GenericNameWithAtRegex("account"),
-		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix},
-		Fields: map[string]*framework.FieldSchema{
+	return []*framework.Path{
+		b.tokenPath(tokenPath+framework.GenericNameWithAtRegex("account"), "token", map[string]*framework.FieldSchema{
 			"account": accountField(),
-			"min_ttl": {Type: framework.TypeDurationSecond, Query: true, Description: "Ask for a token that lives at least this long, beyond refresh_margin; capped at half of the token's lifetime."},
-		},
+		}),
+		b.tokenPath(tokenPath+framework.GenericNameWithAtRegex("account")+"/"+framework.GenericNameWithAtRegex("role"), "role-token", map[string]*framework.FieldSchema{
+			"account": accountField(),
+			"role":    roleField(),
+		}),
+	}
+}
+
+// tokenPath is one of the two: the account's default token, or a role's.
+func (b *backend) tokenPath(pattern, suffix string, fields map[string]*framework.FieldSchema) *framework.Path {
+	fields["min_ttl"] = &framework.FieldSchema{Type: framework.TypeDurationSecond, Query: true, Description: "Ask for a token that lives at least this long, beyond refresh_margin; capped at half of the token's lifetime."}
+	return &framework.Path{
+		Pattern:      pattern,
+		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix},
+		Fields:       fields,
 		Operations: map[logical.Operation]framework.OperationHandler{
 			// Not forwarded: a fresh token is served by any node. A read that
 			// needs a refresh finds out by itself where it may not write.
 			logical.ReadOperation: &framework.PathOperation{
 				Callback:     b.handleTokenRead,
 				Summary:      "Read a fresh access token.",
-				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "read", OperationSuffix: "token"},
+				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "read", OperationSuffix: suffix},
 				Responses:    tokenResponses(),
 			},
 			logical.UpdateOperation: &framework.PathOperation{
 				Callback:     b.handleTokenRead,
 				Summary:      "Read a fresh access token, for clients that can only PUT.",
-				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "generate", OperationSuffix: "token"},
+				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "generate", OperationSuffix: suffix},
 				Responses:    tokenResponses(),
 			},
 		},
 		HelpSynopsis:    "Read a fresh access token of an account.",
 		HelpDescription: tokenHelp,
-	}}
+	}
+}
+
+// roleOf is the role that a request names, "" for the default token.
+func roleOf(d *framework.FieldData) string {
+	if _, has := d.Schema["role"]; !has {
+		return ""
+	}
+	return d.Get("role").(string)
 }
 
 // tokenResponses is the contract with Vault Agent, consul-template, the Vault
@@ -69,36 +88,46 @@ func tokenResponses() map[int][]framework.Response {
 }
 
 func (b *backend) handleTokenRead(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	reg, err := b.registration(ctx, req.Storage)
+	minTTL := time.Duration(0)
+	if v, ok := d.GetOk("min_ttl"); ok {
+		minTTL = time.Duration(v.(int)) * time.Second
+	}
+	reg, e, want, err := b.tokenWish(ctx, req.Storage, d)
 	if err != nil {
 		return nil, err
 	}
-	want := wish{account: d.Get("account").(string)}
-	if v, ok := d.GetOk("min_ttl"); ok {
-		want.minTTL = time.Duration(v.(int)) * time.Second
-		if want.minTTL < 0 {
-			return nil, invalid("min_ttl: must not be negative")
-		}
+	want.minTTL = minTTL
+	now := time.Now()
+	held := e.held(want.role, want.scopes)
+	if !want.satisfiedBy(held, reg, now) {
+		return b.readThroughRefresh(ctx, req.Storage, reg, want, e)
 	}
-	e, err := b.accounts.get(ctx, req.Storage, want.account)
+	b.worker.tokenRead(want, held, reg, now)
+	resp := tokenResponse(reg, e, held, want, now)
+	if r := e.refusalFor(want.role, now); r != nil {
+		resp.AddWarning("this is the last token: " + b.explain(r.refreshFault(want, e)))
+	}
+	return resp, nil
+}
+
+// tokenWish finds the account that a request wants a token of.
+func (b *backend) tokenWish(ctx context.Context, s logical.Storage, d *framework.FieldData) (*registration, *accountEntry, wish, error) {
+	reg, err := b.registration(ctx, s)
+	if err != nil {
+		return nil, nil, wish{}, err
+	}
+	account := d.Get("account").(string)
+	e, err := b.accounts.get(ctx, s, account)
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, nil, wish{}, err
 	case e == nil:
-		return nil, unknownAccount(want.account)
+		return nil, nil, wish{}, unknownAccount(account)
 	case e.Disabled:
-		return nil, errDisabled(want.account)
+		return nil, nil, wish{}, errDisabled(account)
 	}
-	now := time.Now()
-	want.scopes = e.wanted(reg.configEntry)
-	if held := e.held(want.role, want.scopes); held != nil && held.fresh(now, reg.RefreshMargin, want.minTTL) {
-		resp := tokenResponse(reg, e, held, want, now)
-		if r := e.refusalFor(want.role, now); r != nil {
-			resp.AddWarning("this is the last token: " + b.explain(r.refreshFault(want.account, want.role)))
-		}
-		return resp, nil
-	}
-	return b.readThroughRefresh(ctx, req.Storage, reg, want, e)
+	want, err := b.wishFor(ctx, s, reg, e, account, roleOf(d))
+	return reg, e, want, err
 }
 
 // readThroughRefresh answers a read whose token needs a refresh: with the new
@@ -108,6 +137,7 @@ func (b *backend) readThroughRefresh(ctx context.Context, s logical.Storage, reg
 	now := time.Now()
 	if err == nil {
 		if t := e.held(want.role, want.scopes); t != nil && t.usable(now) {
+			b.worker.tokenRead(want, t, reg, now)
 			return tokenResponse(reg, e, t, want, now), nil
 		}
 		err = shortLived(want.account)

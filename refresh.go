@@ -23,21 +23,57 @@ type wish struct {
 	role    string        // "" is the default token
 	scopes  []string      // what the token is for: the config's, the account's or the role's
 	minTTL  time.Duration // beyond the refresh margin
+
+	// forced ignores the held token, and asks with claims: what a resource
+	// challenged its caller with.
+	forced bool
+	claims string
+
+	// background comes from the worker: no reader waits. Tokens obtained before
+	// newer are to be replaced, even if they are fresh.
+	background bool
+	newer      time.Time
+	lastRead   time.Time // of the token, as far as it is known
+}
+
+// wishFor is the wish for an account's token as it is configured now.
+func (b *backend) wishFor(ctx context.Context, s logical.Storage, reg *registration, e *accountEntry, account, role string) (wish, error) {
+	want := wish{account: account, role: role}
+	if role == "" {
+		want.scopes = e.wanted(reg.configEntry)
+		return want, nil
+	}
+	var err error
+	want.scopes, err = b.roleScopes(ctx, s, role)
+	return want, err
 }
 
 // key names a wish among those that one refresh fulfils alike. minTTL does not
-// count: every new token satisfies it, capped as it is.
-func (w wish) key() string { return w.account + "\x00" + w.role + "\x00" + strings.Join(w.scopes, " ") }
+// count: every new token satisfies it, capped as it is. A forced refresh is for
+// those alone who ask for just that.
+func (w wish) key() string {
+	key := w.account + "\x00" + w.role + "\x00" + strings.Join(w.scopes, " ")
+	if w.forced {
+		key += "\x00forced\x00" + w.claims
+	}
+	return key
+}
+
+// satisfiedBy reports whether the token, which may be nil, is what is wanted.
+func (w wish) satisfiedBy(t *heldToken, reg *registration, now time.Time) bool {
+	return t != nil && !w.forced && t.ObtainedAt.After(w.newer) && t.fresh(now, reg.RefreshMargin, w.minTTL)
+}
 
 // refresher brings it about that an account is refreshed once, however many ask.
 type refresher struct {
 	flights  singleflight.Group // by wish: who asks while it runs gets its result
 	turns    *nameLocks         // by account: one call to Entra at a time; held across it
 	failures *failureMemory
+	forced   *forcedMemory
 }
 
 func newRefresher() *refresher {
-	return &refresher{turns: newNameLocks(), failures: newFailureMemory()}
+	return &refresher{turns: newNameLocks(), failures: newFailureMemory(), forced: newForcedMemory()}
 }
 
 // held is the token for role, if it was obtained for just these scopes.
@@ -73,11 +109,10 @@ func (b *backend) refresh(ctx context.Context, s logical.Storage, reg *registrat
 			// What came out may not be for this caller: the flight began for
 			// somebody with a smaller minTTL and found the token good enough,
 			// or a sign-in won over it.
-			t := e.held(want.role, want.scopes)
-			if attempt == 0 && (t == nil || !t.fresh(time.Now(), reg.RefreshMargin, want.minTTL)) {
-				continue
+			good := want.forced || want.satisfiedBy(e.held(want.role, want.scopes), reg, time.Now())
+			if good || attempt > 0 {
+				return e, nil
 			}
-			return e, nil
 		}
 	}
 }
@@ -110,7 +145,7 @@ func (b *backend) flight(ctx context.Context, s logical.Storage, reg *registrati
 		return nil, errDisabled(want.account)
 	}
 	now := time.Now()
-	if t := e.held(want.role, want.scopes); t != nil && t.fresh(now, reg.RefreshMargin, want.minTTL) {
+	if want.satisfiedBy(e.held(want.role, want.scopes), reg, now) || want.forced && b.refreshes.forced.justDone(want.key(), e.Generation, now) {
 		return e, nil
 	}
 	if f := b.standsAgainst(e, reg, want, now); f != nil {
@@ -128,11 +163,14 @@ func (b *backend) standsAgainst(e *accountEntry, reg *registration, want wish, n
 			next: loginCommand(want.account),
 		}
 	}
-	if r := e.refusalFor(want.role, now); r != nil {
-		return r.refreshFault(want.account, want.role)
+	if r := e.refusalFor(want.role, now); r != nil && !(want.forced && now.After(r.Time.Add(forcedRetry))) {
+		return r.refreshFault(want, e)
 	}
 	if r := b.refreshes.failures.standing(want.account, want.role, now); r != nil {
-		return r.refreshFault(want.account, want.role)
+		return r.refreshFault(want, e)
+	}
+	if r := b.refreshes.forced.refused(want.key(), now); want.forced && r != nil {
+		return r.refreshFault(want, e)
 	}
 	return nil
 }
@@ -143,14 +181,22 @@ func (b *backend) standsAgainst(e *accountEntry, reg *registration, want wish, n
 func (b *backend) exchange(ctx context.Context, s logical.Storage, reg *registration, want wish, e *accountEntry) (*accountEntry, error) {
 	tokens, used, err := b.callEntra(ctx, reg, want, e)
 	if err != nil {
-		return nil, b.noteRefusal(ctx, s, want, e.Generation, err)
+		return nil, b.noteRefusal(ctx, s, want, e, err)
 	}
 	b.refreshes.failures.forget(want.account, want.role)
+	lastRead := want.lastRead
+	if !want.background {
+		lastRead = time.Now()
+	}
 	after, err := b.accounts.merge(ctx, s, want.account, e, func(e *accountEntry) {
 		e.refreshed(want.role, want.scopes, used, tokens)
+		e.noteRead(lastRead)
 	})
 	if err != nil {
 		return nil, err
+	}
+	if want.forced {
+		b.refreshes.forced.done(want.key(), after.Generation, time.Now())
 	}
 	if t := after.held(want.role, want.scopes); t != nil && !t.usable(time.Now()) {
 		b.refreshes.failures.note(want.account, want.role, &refusal{
@@ -168,8 +214,12 @@ func (b *backend) exchange(ctx context.Context, s logical.Storage, reg *registra
 func (b *backend) callEntra(ctx context.Context, reg *registration, want wish, e *accountEntry) (tokens *entra.Tokens, used entra.Secret, err error) {
 	ask := entra.RefreshRequest{
 		RefreshToken: e.RefreshToken,
-		Scopes:       e.asks(want.scopes),
+		Scopes:       want.scopes,
+		Claims:       want.claims,
 		User:         e.User,
+	}
+	if want.role == "" {
+		ask.Scopes = e.asks(want.scopes)
 	}
 	tokens, err = reg.client.Refresh(ctx, ask)
 	if err == nil || b.work.isStopping() {
@@ -199,28 +249,33 @@ func neverIssued(e *entra.Error) bool {
 
 // noteRefusal remembers a failed refresh, each class where it belongs, and
 // returns its fault. The tokens stay as they are.
-func (b *backend) noteRefusal(ctx context.Context, s logical.Storage, want wish, generation string, err error) error {
-	now := time.Now()
-	r := refusalOf(err, now)
-	var e *entra.Error
+func (b *backend) noteRefusal(ctx context.Context, s logical.Storage, want wish, e *accountEntry, err error) error {
+	r := refusalOf(err, time.Now())
+	var answer *entra.Error
 	retryAfter := time.Duration(0)
-	if errors.As(err, &e) {
-		retryAfter = e.RetryAfter
+	if errors.As(err, &answer) {
+		retryAfter = answer.RetryAfter
 	}
-	switch r.Class {
-	case entra.ClassUser, entra.ClassResource, entra.ClassSignIn, entra.ClassBlocked:
-		b.refreshes.failures.forget(want.account, want.role)
-		if err := b.storeRefusal(ctx, s, want, generation, r); err != nil {
+	failures := b.refreshes.failures
+	switch {
+	case r.Class == entra.ClassClient:
+		failures.noteClient(r, retryAfter)
+	case want.claims != "" && (r.Class == entra.ClassResource || r.Class == entra.ClassBlocked || r.Class == entra.ClassRequest):
+		// It is the challenge that Entra refuses: an ordinary refresh may work.
+		b.refreshes.forced.refuse(want.key(), r)
+	case r.lasts():
+		failures.forget(want.account, want.role)
+		if err := b.storeRefusal(ctx, s, want, e.Generation, r); err != nil {
 			b.Logger().Warn("a refusal by Entra could not be stored", "account", want.account, "error", err)
-			b.refreshes.failures.note(want.account, want.role, r, retryAfter)
+			failures.note(want.account, want.role, r, retryAfter)
 		}
-	case entra.ClassClient:
-		b.refreshes.failures.noteClient(r, retryAfter)
 	default:
-		b.refreshes.failures.note(want.account, want.role, r, retryAfter)
+		failures.note(want.account, want.role, r, retryAfter)
 	}
 	b.Logger().Warn("refresh failed", "account", want.account, "role", want.role, "word", r.word(), "code", r.code(), "correlation_id", r.CorrelationID)
-	return r.refreshFault(want.account, want.role)
+	f := r.refreshFault(want, e)
+	f.retryAfter = retryAfter
+	return f
 }
 
 func (b *backend) storeRefusal(ctx context.Context, s logical.Storage, want wish, generation string, r *refusal) error {

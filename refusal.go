@@ -5,10 +5,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"vault-plugin-secrets-entra/internal/entra"
 )
+
+// blockedFor is how long a refusal that only an administrator can end is taken at
+// its word.
+const blockedFor = time.Hour
 
 // refusal is one failed call to Entra, as it is remembered: shown as last_error
 // or client_error, and turned into the same fault at every read until it ends.
@@ -56,6 +62,21 @@ func (r *refusal) word() string {
 	}
 }
 
+// stands reports whether the refusal still keeps a refresh from being tried.
+func (r *refusal) stands(now time.Time) bool {
+	return r.Class != entra.ClassBlocked || now.Before(r.Time.Add(blockedFor))
+}
+
+// lasts reports whether the refusal is stored with the account: until a sign-in,
+// or until an administrator has had time to act.
+func (r *refusal) lasts() bool {
+	switch r.Class {
+	case entra.ClassUser, entra.ClassResource, entra.ClassSignIn, entra.ClassBlocked:
+		return true
+	}
+	return false
+}
+
 // endsAccount reports whether the whole account needs a sign-in, not only what
 // was asked for.
 func (r *refusal) endsAccount() bool {
@@ -79,17 +100,20 @@ func (r *refusal) code() string {
 	return r.Code
 }
 
-// refreshFault is the answer to whoever asked for a token of account.
-func (r *refusal) refreshFault(account, role string) *fault {
+// refreshFault is the answer to whoever wanted a token of the account e.
+func (r *refusal) refreshFault(want wish, e *accountEntry) *fault {
 	f := &fault{word: r.word(), code: r.code(), correlationID: r.CorrelationID}
-	of := fmt.Sprintf("account %q", account)
-	if role != "" {
-		of += fmt.Sprintf(", role %q", role)
+	of := fmt.Sprintf("account %q", want.account)
+	if want.role != "" {
+		of += fmt.Sprintf(", role %q", want.role)
 	}
 	switch f.word {
 	case loginRequired:
 		f.text = fmt.Sprintf("%s must sign in again (%s)", of, r.reason())
-		f.next = loginCommand(account)
+		f.next = loginCommand(want.account)
+		if want.role != "" && !slices.Contains(e.Roles, want.role) {
+			f.next = fmt.Sprintf("vault write {mount}login/%s roles=%s", want.account, strings.Join(append(slices.Clone(e.Roles), want.role), ","))
+		}
 	case accessDenied:
 		f.text = fmt.Sprintf("%s is blocked by Entra and an administrator must act (%s); tried again after %s",
 			of, r.reason(), r.Time.Add(blockedFor).Format(time.RFC3339))

@@ -78,8 +78,8 @@ func (b *backend) completeLogin(ctx context.Context, s logical.Storage, login *l
 	if err != nil {
 		return nil, b.endLogin(ctx, s, login.Account, hash, err)
 	}
-	e, err := b.storeSignIn(ctx, s, reg, login.Account, signIn, login.Scopes, func(e *accountEntry, now time.Time) {
-		e.Scopes = login.KeptScopes
+	e, err := b.storeSignIn(ctx, s, reg, login.Account, false, signIn, login.Scopes, func(e *accountEntry, now time.Time) {
+		e.Scopes, e.Roles = login.KeptScopes, login.Roles
 		e.LoginRequestedBy = login.RequestedBy.String()
 		e.endLogin(hash, &loginOutcome{Status: loginSucceeded, Username: signIn.User.Username}, now)
 	})
@@ -166,11 +166,14 @@ func (b *backend) redeem(ctx context.Context, reg *registration, login *loginEnt
 }
 
 // storeSignIn puts a verified sign-in on its account, if its user may have it.
-// Every way in ends here: both callbacks, device code, import.
-func (b *backend) storeSignIn(ctx context.Context, s logical.Storage, reg *registration, account string, signIn *entra.SignIn, wanted []string, note func(*accountEntry, time.Time)) (*accountEntry, error) {
+// Every way in ends here: both callbacks, device code, import. An account that is
+// not there is begun only by an import: a login's was deleted meanwhile.
+func (b *backend) storeSignIn(ctx context.Context, s logical.Storage, reg *registration, account string, begin bool, signIn *entra.SignIn, wanted []string, note func(*accountEntry, time.Time)) (*accountEntry, error) {
 	store := func() (*accountEntry, error) {
 		return b.accounts.update(ctx, s, account, func(e *accountEntry) (*accountEntry, error) {
 			switch {
+			case e == nil && begin:
+				e = newAccountEntry(time.Now())
 			case e == nil:
 				return nil, failedLogin("account %q was deleted meanwhile", account)
 			case e.Disabled:
@@ -194,10 +197,7 @@ func (b *backend) storeSignIn(ctx context.Context, s logical.Storage, reg *regis
 }
 
 // isStorageError tells Vault's trouble from a refusal of ours.
-func isStorageError(err error) bool {
-	_, isFault := err.(*fault)
-	return err != nil && !isFault
-}
+func isStorageError(err error) bool { return err != nil && !isFault(err) }
 
 // endLogin notes on the account why its login failed, and returns that reason.
 func (b *backend) endLogin(ctx context.Context, s logical.Storage, account, hash string, reason error) error {
