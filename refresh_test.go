@@ -34,6 +34,7 @@ func (m *mount) mustReadDue(account string) {
 // TestRefreshRotation: ten refreshes in a row under each policy. The predecessor
 // is kept until its successor has worked.
 func TestRefreshRotation(t *testing.T) {
+	t.Parallel()
 	for _, rotation := range []entratest.Rotation{entratest.RotateKeepOld, entratest.RotateRefuseOld, entratest.RotateRevokeFamily} {
 		t.Run(string(rotation), func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{Rotation: rotation})
@@ -102,6 +103,7 @@ func TestRefreshPredecessor(t *testing.T) {
 // TestRefreshRetries: one retry after a network error or a 5xx; none after a
 // Retry-After, a 429 or an answer that means something.
 func TestRefreshRetries(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault    entratest.Fault
 		requests int
@@ -134,6 +136,7 @@ func TestRefreshRetries(t *testing.T) {
 
 // TestNoStorm: whatever the failure, a hundred reads after it make no call.
 func TestNoStorm(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]entratest.Fault{
 		"revoked": {AADSTS: 50173}, "no consent": {AADSTS: 65001}, "blocked": {AADSTS: 53003}, "wrong secret": {AADSTS: 7000215},
 		"scope": {AADSTS: 70011}, "429": {Status: 429, RetryAfter: "60"}, "503": {Status: 503}, "50196": {AADSTS: 50196},
@@ -237,6 +240,7 @@ func TestAccountShowsItsError(t *testing.T) {
 // policy that revokes everything at the first mistake, nothing is lost, and the
 // readers are served while it lasts.
 func TestRefreshStorageFailures(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		op    string
 		after bool // fails only once Entra was asked
@@ -299,6 +303,7 @@ func TestUnsavedIsWrittenBeforeTheStop(t *testing.T) {
 // TestUnsavedRefreshGoesOn: while storage refuses to write, the account is
 // refreshed again with the token that only memory holds.
 func TestUnsavedRefreshGoesOn(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily, Lifetimes: entratest.Lifetimes{AccessToken: 8 * time.Second}})
 	m.login("alice", "alice")
 	m.expire("alice")
@@ -480,6 +485,7 @@ func TestRefreshAsksForGranted(t *testing.T) {
 // TestTwoActiveNodes: two nodes that both believe to be active share an account
 // under Entra's rotation without losing it.
 func TestTwoActiveNodes(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	other := *m
@@ -525,6 +531,7 @@ func TestClockSteps(t *testing.T) {
 }
 
 func TestRetryAfterIsRespected(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1", Times: 1})

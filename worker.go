@@ -17,7 +17,7 @@ import (
 
 const (
 	// buildRetry is how long a build that storage interrupted waits.
-	buildRetry = 10 * time.Second
+	buildRetry = 5 * time.Second
 
 	// sweepGrace lets an expired login be answered with what it was, for a while.
 	sweepGrace = time.Minute
@@ -342,7 +342,9 @@ func (w *worker) refreshAccount(name string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.accounts.set(name, w.nextDue(name, e, time.Now()))
+	if w.active.Load() {
+		w.accounts.set(name, w.nextDue(name, e, time.Now()))
+	}
 }
 
 // refreshToken replaces the token of one role, fresh as it may be. It returns the
@@ -392,7 +394,7 @@ func (w *worker) pause(d time.Duration) {
 // where there is nothing to serve it with.
 func (w *worker) putOff(name string, err error) {
 	var f *fault
-	if errors.As(err, &f) || err == nil || w.b.work.isStopping() {
+	if errors.As(err, &f) || err == nil || !w.active.Load() || w.b.work.isStopping() {
 		return // not configured: a config write makes the schedule anew
 	}
 	w.b.Logger().Warn("background refresh put off", "account", name, "error", err)

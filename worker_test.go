@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/entratest"
+)
+
+// shortTokens is a tenant whose tokens live so short that a test can wait for them.
+var shortTokens = entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: 8 * time.Second}}
+
+// TestRefreshAhead: a token in use is replaced before a reader has to wait, again
+// and again; one that nobody reads is left alone.
+func TestRefreshAhead(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, shortTokens)
+	m.login("used", "alice")
+	m.login("idle", "bob")
+	first := m.mustRead("token/used")["access_token"]
+	used := entratest.Match{GrantType: "refresh_token", User: "alice"}
+	eventually(t, "the token in use is replaced", func() bool { return m.sim.Count(used) == 1 })
+	eventually(t, "the new token is held", func() bool {
+		return m.entry("used").Tokens[""].AccessToken.Reveal() != first
+	})
+	// Nobody has read the new one, so it is left alone; a read makes it hot again.
+	if second := m.mustRead("token/used")["access_token"]; second == first {
+		t.Error("the old token is served")
+	}
+	eventually(t, "it is replaced again", func() bool { return m.sim.Count(used) == 2 })
+	if n := m.sim.Count(entratest.Match{GrantType: "refresh_token", User: "bob"}); n != 0 {
+		t.Errorf("an idle account was refreshed %d times", n)
+	}
+}
+
+// TestKeepalive: an idle refresh token is used once in an interval, for as long as
+// keepalive_max allows.
+func TestKeepalive(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "keepalive_max": "0"})
+	m.login("alice", "alice")
+	eventually(t, "the account is kept alive", func() bool { return m.refreshRequests() >= 2 })
+
+	forgotten := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "keepalive_max": "1s"})
+	forgotten.login("alice", "alice")
+	m2 := forgotten.b.worker
+	eventually(t, "a forgotten account is not scheduled any more", func() bool {
+		m2.mu.Lock()
+		defer m2.mu.Unlock()
+		return m2.accounts.len() == 0 && m2.running == 0
+	})
+	if n := forgotten.refreshRequests(); n > 1 {
+		t.Errorf("a forgotten account was kept alive %d times", n)
+	}
+}
+
+// TestBackgroundOff: without background_refresh nothing is refreshed ahead.
+func TestBackgroundOff(t *testing.T) {
+	m := newConfiguredMount(t, shortTokens, map[string]any{"background_refresh": false, "keepalive_interval": "1s"})
+	m.login("alice", "alice")
+	m.mustRead("token/alice")
+	m.b.worker.mu.Lock()
+	defer m.b.worker.mu.Unlock()
+	if n := m.b.worker.accounts.len(); n != 0 {
+		t.Errorf("%d accounts are scheduled", n)
+	}
+}
+
+// TestBackgroundRecovers: after an outage everything is refreshed again without
+// anyone's help.
+func TestBackgroundRecovers(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, shortTokens)
+	m.login("alice", "alice")
+	m.refreshFault(entratest.Fault{Status: 503})
+	m.mustRead("token/alice")
+	eventually(t, "the background fails", func() bool { return m.refreshRequests() == 2 })
+	m.sim.Faults.Clear()
+	before := m.entry("alice").Tokens[""].AccessToken
+	eventually(t, "the account is refreshed", func() bool { return m.entry("alice").Tokens[""].AccessToken != before })
+	if last := m.mustRead("account/alice")["last_error"].(map[string]any); len(last) != 0 {
+		t.Errorf("last_error is %v", last)
+	}
+}
+
+// TestBackgroundPauses: Entra's Retry-After holds back the others, too.
+func TestBackgroundPauses(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "max_concurrent_refreshes": 1})
+	m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "3600"})
+	for i := range 5 {
+		user := fmt.Sprintf("user%d@contoso.example", i)
+		if _, err := m.sim.AddUser(entratest.User{Username: user}); err != nil {
+			t.Fatal(err)
+		}
+		m.login(user, user)
+	}
+	w := m.b.worker
+	eventually(t, "the background pauses", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.pausedUntil.After(time.Now().Add(time.Minute)) && w.running == 0
+	})
+	poke(w.wake)
+	if n := m.refreshRequests(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
+// TestBackgroundCeiling: max_concurrent_refreshes holds, and all get their turn.
+func TestBackgroundCeiling(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "max_concurrent_refreshes": 2, "background_refresh": false})
+	for i := range 10 {
+		user := fmt.Sprintf("user%d@contoso.example", i)
+		if _, err := m.sim.AddUser(entratest.User{Username: user}); err != nil {
+			t.Fatal(err)
+		}
+		m.login(user, user)
+	}
+	m.refreshFault(entratest.Fault{Delay: 30 * time.Millisecond})
+	m.sim.ResetCounts()
+	m.mustWrite("config", map[string]any{"background_refresh": true})
+	eventually(t, "all are kept alive", func() bool { return len(m.sim.Counts().Users) == 10 })
+	if most := m.sim.Counts().MaxConcurrent; most > 2 {
+		t.Errorf("%d requests at once", most)
+	}
+}
+
+// TestBackgroundSurvivesRestart: the schedule is made anew, from storage.
+func TestBackgroundSurvivesRestart(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
+	m.login("alice", "alice")
+	m.login("bob", "bob")
+	m.restart()
+	eventually(t, "both accounts are scheduled", func() bool {
+		m.b.worker.mu.Lock()
+		defer m.b.worker.mu.Unlock()
+		return m.b.worker.accounts.len() == 2
+	})
+}
+
+// TestBackgroundOnStandby: where the node may not write nothing runs, and it
+// begins and ends as the node's role changes.
+func TestBackgroundOnStandby(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s"})
+	m.login("alice", "alice")
+	m.b.Cleanup(context.Background())
+	m.system.setState(consts.ReplicationPerformanceStandby)
+	m.sim.ResetCounts()
+	m.start()
+	if m.b.worker.active.Load() {
+		t.Fatal("the worker is active on a standby")
+	}
+	if wait := m.b.worker.dispatch(time.Now().Add(time.Hour)); wait != idleWait {
+		t.Errorf("the worker of a standby waits %s", wait)
+	}
+	tick := func() {
+		t.Helper()
+		if err := m.b.periodic(context.Background(), &logical.Request{Storage: m.storage}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tick()
+	if n := m.refreshRequests(); n != 0 {
+		t.Errorf("%d requests by a standby", n)
+	}
+	m.system.setState(consts.ReplicationPerformanceDisabled)
+	tick()
+	eventually(t, "the worker runs", func() bool { return m.refreshRequests() > 0 })
+	m.system.setState(consts.ReplicationPerformanceSecondary)
+	tick()
+	eventually(t, "what was running ends", func() bool {
+		m.b.worker.mu.Lock()
+		defer m.b.worker.mu.Unlock()
+		return m.b.worker.running == 0 && m.b.worker.accounts.len() == 0
+	})
+}
+
+// TestBackgroundLeavesTheDead: what needs a person is not tried.
+func TestBackgroundLeavesTheDead(t *testing.T) {
+	for name, aadsts := range map[string]int{"revoked": 50173, "no consent": 65001} {
+		t.Run(name, func(t *testing.T) {
+			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s"})
+			m.refreshFault(entratest.Fault{AADSTS: aadsts})
+			m.login("alice", "alice")
+			m.mustRead("token/alice")
+			eventually(t, "the account is marked", func() bool { return m.mustRead("account/alice")["state"] == stateLoginRequired })
+			eventually(t, "the account is not scheduled", func() bool {
+				m.b.worker.mu.Lock()
+				defer m.b.worker.mu.Unlock()
+				return m.b.worker.accounts.len() == 0 && m.b.worker.running == 0
+			})
+			if n := m.refreshRequests(); n != 1 {
+				t.Errorf("%d requests", n)
+			}
+		})
+	}
+}
+
+// TestListFromIndex: the list comes from memory once the index is complete, from
+// storage with a warning before.
+func TestListFromIndex(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.login("bob", "bob")
+	m.mustWrite("account/carol", map[string]any{"username": "carol@contoso.example"})
+	m.mustWrite("account/bob", map[string]any{"disabled": true})
+	m.b.Cleanup(context.Background())
+	gate := make(chan struct{})
+	m.storage.failOn(func(op, key string) error {
+		if op == "get" && key == "account/bob" {
+			select {
+			case <-gate:
+			default:
+				return errStorage
+			}
+		}
+		return nil
+	})
+	m.start()
+	list := func() (*logical.Response, map[string]any) {
+		t.Helper()
+		resp, err := m.do(context.Background(), logical.ListOperation, "account/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, _ := resp.Data["key_info"].(map[string]any)
+		return resp, info
+	}
+	resp, info := list()
+	if keys := resp.Data["keys"].([]string); strings.Join(keys, " ") != "alice bob carol" || info["bob"] != nil {
+		t.Errorf("while it is built the list is %v, %v", keys, info)
+	}
+	if len(resp.Warnings) != 1 || !strings.Contains(resp.Warnings[0], "key_info is incomplete") {
+		t.Errorf("warnings %q", resp.Warnings)
+	}
+	close(gate)
+	eventually(t, "the index is complete", func() bool {
+		_, complete := m.b.index.names()
+		return complete
+	})
+	m.storage.failOn(func(op, key string) error {
+		if strings.HasPrefix(key, accountStoragePrefix) {
+			return errStorage
+		}
+		return nil
+	})
+	resp, info = list()
+	if keys := resp.Data["keys"].([]string); strings.Join(keys, " ") != "alice bob carol" || len(resp.Warnings) != 0 {
+		t.Errorf("the list is %v, %q", keys, resp.Warnings)
+	}
+	for name, want := range map[string][2]string{
+		"alice": {stateActive, "alice@contoso.example"}, "bob": {stateDisabled, "bob@contoso.example"}, "carol": {stateLoginRequired, ""},
+	} {
+		got, _ := info[name].(map[string]any)
+		if got["state"] != want[0] || got["username"] != want[1] || (got["expire_time"] == "") != (name == "carol") {
+			t.Errorf("%s is %v", name, got)
+		}
+	}
+	m.storage.failOn(nil)
+	m.mustDo(logical.DeleteOperation, "account/alice", nil)
+	if resp, info = list(); len(resp.Data["keys"].([]string)) != 2 || info["alice"] != nil {
+		t.Errorf("after a delete the list is %v", resp.Data)
+	}
+}
