@@ -36,6 +36,8 @@ type configEntry struct {
 	TenantID        string            `json:"tenant_id"`
 	ClientID        string            `json:"client_id"`
 	ClientSecret    entra.Secret      `json:"client_secret"`
+	Certificate     string            `json:"client_certificate"`
+	PrivateKey      entra.Secret      `json:"client_private_key"`
 	CredentialTime  time.Time         `json:"credential_time"`
 	RedirectURIs    []string          `json:"redirect_uris"`
 	Scopes          []string          `json:"scopes"`
@@ -125,6 +127,8 @@ func configFields() map[string]*framework.FieldSchema {
 		"tenant_id":                {Type: framework.TypeString, Description: "Tenant GUID, verified domain, or organizations, common, consumers. Required unless authority_url is set."},
 		"client_id":                {Type: framework.TypeString, Description: "Application (client) ID of the app registration. Required."},
 		"client_secret":            {Type: framework.TypeString, Description: `Client secret. Never returned. "" clears it (public client).`, DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
+		"client_certificate":       {Type: framework.TypeString, Description: "Certificate credential instead of a secret: one PEM certificate with an RSA key of 2048 bits or more."},
+		"client_private_key":       {Type: framework.TypeString, Description: "PEM private key of client_certificate. Never returned.", DisplayAttrs: &framework.DisplayAttributes{Sensitive: true}},
 		"redirect_uris":            {Type: framework.TypeCommaStringSlice, Description: "Allowed redirect URIs, the first is the default: https, or http on a loopback host. Required."},
 		"scopes":                   {Type: framework.TypeCommaStringSlice, Default: defaults.Scopes, Description: "Scopes of token/<account> when the login names none; one resource. openid, profile and offline_access are always added."},
 		"environment":              {Type: framework.TypeString, Default: defaults.Environment, Description: "Azure cloud.", AllowedValues: []any{"AzurePublicCloud", "AzureUSGovernmentCloud", "AzureChinaCloud"}},
@@ -150,12 +154,15 @@ func configFields() map[string]*framework.FieldSchema {
 func configResponseFields() map[string]*framework.FieldSchema {
 	fields := configFields()
 	delete(fields, "client_secret")
+	delete(fields, "client_private_key")
 	delete(fields, "verify")
 	for _, f := range fields {
 		f.Default = nil
 		f.Required = true
 	}
-	fields["client_auth"] = &framework.FieldSchema{Type: framework.TypeString, Required: true, Description: "How this mount proves who it is: client_secret or none."}
+	fields["client_auth"] = &framework.FieldSchema{Type: framework.TypeString, Required: true, Description: "How this mount proves who it is: client_secret, client_certificate or none."}
+	fields["client_certificate_thumbprint"] = &framework.FieldSchema{Type: framework.TypeString, Required: true, Description: "SHA-1 thumbprint of the certificate, as the portal lists it."}
+	fields["client_certificate_expire_time"] = &framework.FieldSchema{Type: framework.TypeString, Required: true, Description: "When the certificate expires, RFC 3339."}
 	fields["credential_time"] = &framework.FieldSchema{Type: framework.TypeString, Required: true, Description: "When the credential was last set, RFC 3339."}
 	fields["client_error"] = &framework.FieldSchema{Type: framework.TypeMap, Required: true, Description: "What Entra says while it refuses the client itself: code, message, since. Empty otherwise."}
 	return fields
@@ -166,31 +173,39 @@ func (b *backend) handleConfigRead(ctx context.Context, req *logical.Request, _ 
 	if err != nil || cfg == nil {
 		return nil, err
 	}
-	return &logical.Response{Data: map[string]any{
-		"tenant_id":                cfg.TenantID,
-		"client_id":                cfg.ClientID,
-		"client_auth":              cfg.clientAuth(),
-		"credential_time":          formatTime(cfg.CredentialTime),
-		"client_error":             b.refreshes.clientError(),
-		"redirect_uris":            cfg.RedirectURIs,
-		"scopes":                   cfg.Scopes,
-		"environment":              cfg.Environment,
-		"authority_url":            cfg.AuthorityURL,
-		"issuer":                   cfg.Issuer,
-		"authorize_params":         cfg.AuthorizeParams,
-		"client_capabilities":      cfg.Capabilities,
-		"login_ttl":                seconds(cfg.LoginTTL),
-		"refresh_margin":           seconds(cfg.RefreshMargin),
-		"keepalive_interval":       seconds(cfg.KeepaliveInterval),
-		"keepalive_max":            seconds(cfg.KeepaliveMax),
-		"login_max_age":            seconds(cfg.LoginMaxAge),
-		"account_binding":          cfg.AccountBinding,
-		"background_refresh":       cfg.BackgroundRefresh,
-		"max_concurrent_refreshes": cfg.MaxConcurrentRefreshes,
-		"confirm_callback":         cfg.ConfirmCallback,
-		"ca_pem":                   cfg.CAPEM,
-		"request_timeout":          seconds(cfg.RequestTimeout),
-	}}, nil
+	thumbprint, expiry := cfg.certificateStatus()
+	resp := &logical.Response{Data: map[string]any{
+		"client_certificate":             cfg.Certificate,
+		"client_certificate_thumbprint":  thumbprint,
+		"client_certificate_expire_time": formatTime(expiry),
+		"tenant_id":                      cfg.TenantID,
+		"client_id":                      cfg.ClientID,
+		"client_auth":                    cfg.clientAuth(),
+		"credential_time":                formatTime(cfg.CredentialTime),
+		"client_error":                   b.refreshes.clientError(),
+		"redirect_uris":                  cfg.RedirectURIs,
+		"scopes":                         cfg.Scopes,
+		"environment":                    cfg.Environment,
+		"authority_url":                  cfg.AuthorityURL,
+		"issuer":                         cfg.Issuer,
+		"authorize_params":               cfg.AuthorizeParams,
+		"client_capabilities":            cfg.Capabilities,
+		"login_ttl":                      seconds(cfg.LoginTTL),
+		"refresh_margin":                 seconds(cfg.RefreshMargin),
+		"keepalive_interval":             seconds(cfg.KeepaliveInterval),
+		"keepalive_max":                  seconds(cfg.KeepaliveMax),
+		"login_max_age":                  seconds(cfg.LoginMaxAge),
+		"account_binding":                cfg.AccountBinding,
+		"background_refresh":             cfg.BackgroundRefresh,
+		"max_concurrent_refreshes":       cfg.MaxConcurrentRefreshes,
+		"confirm_callback":               cfg.ConfirmCallback,
+		"ca_pem":                         cfg.CAPEM,
+		"request_timeout":                seconds(cfg.RequestTimeout),
+	}}
+	if !expiry.IsZero() && time.Until(expiry) < certificateWarning {
+		resp.AddWarning(fmt.Sprintf("client_certificate expires at %s: register a new one at Entra beside it, then write it here", formatTime(expiry)))
+	}
+	return resp, nil
 }
 
 func (b *backend) handleConfigWrite(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
@@ -204,7 +219,9 @@ func (b *backend) handleConfigWrite(ctx context.Context, req *logical.Request, d
 	if cfg == nil {
 		cfg = newConfigEntry()
 	}
-	cfg.apply(d, time.Now())
+	if err := cfg.apply(d, time.Now()); err != nil {
+		return nil, err
+	}
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -235,7 +252,7 @@ func (b *backend) handleConfigDelete(ctx context.Context, req *logical.Request, 
 }
 
 // apply takes over the fields that the request names; the others keep their value.
-func (c *configEntry) apply(d *framework.FieldData, now time.Time) {
+func (c *configEntry) apply(d *framework.FieldData, now time.Time) error {
 	for name, field := range map[string]*string{
 		"tenant_id": &c.TenantID, "client_id": &c.ClientID, "environment": &c.Environment,
 		"authority_url": &c.AuthorityURL, "issuer": &c.Issuer, "account_binding": &c.AccountBinding, "ca_pem": &c.CAPEM,
@@ -272,10 +289,7 @@ func (c *configEntry) apply(d *framework.FieldData, now time.Time) {
 	if v, ok := d.GetOk("max_concurrent_refreshes"); ok {
 		c.MaxConcurrentRefreshes = v.(int)
 	}
-	if v, ok := d.GetOk("client_secret"); ok {
-		c.ClientSecret = entra.Secret(v.(string))
-		c.CredentialTime = now.UTC()
-	}
+	return c.applyCredential(d, now)
 }
 
 // validate checks the config without any network. Every message names the field.
@@ -394,6 +408,7 @@ func (c *configEntry) clientConfig() entra.Config {
 		Issuer:          c.Issuer,
 		ClientID:        c.ClientID,
 		ClientSecret:    c.ClientSecret,
+		Certificate:     c.certificate(),
 		AuthorizeParams: c.AuthorizeParams,
 		Capabilities:    c.Capabilities,
 		CAPEM:           c.CAPEM,
@@ -407,13 +422,6 @@ func (c *configEntry) authority() string {
 		return strings.TrimSuffix(c.AuthorityURL, "/")
 	}
 	return c.Environment + "/" + c.TenantID
-}
-
-func (c *configEntry) clientAuth() string {
-	if c.ClientSecret != "" {
-		return "client_secret"
-	}
-	return "none"
 }
 
 // verifyAuthority fetches the discovery document before anything is stored.

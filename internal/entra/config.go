@@ -23,7 +23,8 @@ type Config struct {
 	AuthorityURL    string            // https, or http on a loopback host; endpoints come from its discovery document
 	Issuer          string            // expected `iss` in place of the discovery document's (B2C)
 	ClientID        string            // application id
-	ClientSecret    Secret            // "" = public client
+	ClientSecret    Secret            // "" = public client, or Certificate
+	Certificate     *Certificate      // instead of a secret; nil = none
 	AuthorizeParams map[string]string // extra authorize parameters
 	Capabilities    []string          // client capabilities ("cp1"), sent in every claims parameter
 	CAPEM           string            // trust roots added to the system's

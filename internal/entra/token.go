@@ -156,7 +156,10 @@ func (c *Client) redeem(ctx context.Context, asked []string, claims string, form
 	if err != nil {
 		return nil, err
 	}
-	authorization := c.authenticate(provider, form)
+	authorization, err := c.authenticate(provider, form)
+	if err != nil {
+		return nil, &Error{Class: ClassClient, Description: "the client assertion cannot be signed", Err: err}
+	}
 	secrets := newRedactor(c.cfg.ClientID, form, c.cfg.ClientSecret)
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, provider.TokenURL, strings.NewReader(form.Encode()))
 	if err != nil {
@@ -175,16 +178,24 @@ func (c *Client) redeem(ctx context.Context, asked []string, claims string, form
 
 // authenticate adds the client's credential to the form, or returns the Authorization header for the providers that offer
 // nothing else. It never tries one after the other: a code that was sent once is spent.
-func (c *Client) authenticate(provider *discovery, form url.Values) (authorization string) {
+func (c *Client) authenticate(provider *discovery, form url.Values) (authorization string, err error) {
 	basicOnly := slices.Contains(provider.AuthMethods, "client_secret_basic") && !slices.Contains(provider.AuthMethods, "client_secret_post")
 	if c.cfg.ClientSecret != "" && basicOnly {
-		return "Basic " + basicCredentials(c.cfg.ClientID, c.cfg.ClientSecret)
+		return "Basic " + basicCredentials(c.cfg.ClientID, c.cfg.ClientSecret), nil
 	}
 	form.Set("client_id", c.cfg.ClientID)
-	if c.cfg.ClientSecret != "" {
+	switch {
+	case c.cfg.ClientSecret != "":
 		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
+	case c.cfg.Certificate != nil:
+		assertion, err := c.cfg.Certificate.assertion(c.cfg.ClientID, provider.TokenURL, c.cfg.Now())
+		if err != nil {
+			return "", err
+		}
+		form.Set("client_assertion_type", assertionType)
+		form.Set("client_assertion", assertion.Reveal())
 	}
-	return ""
+	return "", nil
 }
 
 // tokens reads the answer to a token request.
