@@ -120,6 +120,7 @@ func (a *accountStore) updateLocked(ctx context.Context, s logical.Storage, name
 	if err := a.write(ctx, s, name, after); err != nil {
 		return after, err
 	}
+	a.b.noteTransition(name, before, after)
 	return after, nil
 }
 
@@ -161,6 +162,7 @@ func (a *accountStore) delete(ctx context.Context, s logical.Storage, name strin
 	}
 	a.forgetUnsaved(name)
 	a.b.worker.accountDeleted(name)
+	a.b.sendAccountEvent(eventAccountDeleted, name)
 	return nil
 }
 

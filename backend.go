@@ -38,6 +38,7 @@ type backend struct {
 
 	// storage is the mount's storage, for work that no request carries.
 	storage logical.Storage
+	system  *rememberedSystem // what System returns
 
 	configLock    sync.Mutex              // one config write at a time; no reader takes it
 	registrations registrationCache       // config and the client made from it
@@ -54,7 +55,10 @@ type backend struct {
 // ready only when Vault calls Initialize.
 func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 	b := newBackend(conf.StorageView)
-	if err := b.Setup(ctx, conf); err != nil {
+	b.system = &rememberedSystem{SystemView: conf.System}
+	remembering := *conf
+	remembering.System = b.system
+	if err := b.Setup(ctx, &remembering); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -100,14 +104,14 @@ func newBackend(storage logical.Storage) *backend {
 func (b *backend) initialize(_ context.Context, _ *logical.InitializationRequest) error {
 	b.Logger().Info("entra secrets engine", "version", version, "commit", commit)
 	b.worker.start()
-	b.worker.setActive(b.WriteSafeReplicationState())
+	b.worker.setActive(b.mayWrite())
 	return nil
 }
 
 // periodic runs about once a minute while Vault holds locks that block step-down
 // and reload: no network, no storage. It finds out whether the node's role changed.
 func (b *backend) periodic(context.Context, *logical.Request) error {
-	b.worker.setActive(b.WriteSafeReplicationState())
+	b.worker.setActive(b.mayWrite())
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +38,7 @@ type mount struct {
 	storage *testStorage
 	system  *testSystem
 	log     *testLog
+	events  *testEvents
 }
 
 // newMount starts the engine, and a simulator it is not configured for yet.
@@ -48,6 +50,7 @@ func newMount(t *testing.T, opts entratest.Options) *mount {
 		storage: newTestStorage(),
 		system:  newTestSystem(),
 		log:     &testLog{},
+		events:  &testEvents{},
 	}
 	m.start()
 	return m
@@ -82,10 +85,11 @@ func (m *mount) start() {
 	m.t.Helper()
 	ctx := context.Background()
 	made, err := Factory(ctx, &logical.BackendConfig{
-		StorageView: m.storage,
-		System:      m.system,
-		Logger:      hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: m.log}),
-		BackendUUID: "test",
+		StorageView:  m.storage,
+		System:       m.system,
+		EventsSender: m.events,
+		Logger:       hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: m.log}),
+		BackendUUID:  "test",
 	})
 	if err != nil {
 		m.t.Fatal(err)
@@ -402,6 +406,7 @@ type testSystem struct {
 	mu     sync.Mutex
 	state  consts.ReplicationState
 	entity *logical.Entity
+	asked  int // for state and locality
 }
 
 func newTestSystem() *testSystem {
@@ -411,7 +416,24 @@ func newTestSystem() *testSystem {
 func (s *testSystem) ReplicationState() consts.ReplicationState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	return s.state
+}
+
+func (s *testSystem) LocalMount() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked++
+	return false
+}
+
+// timesAsked returns how often the state was asked for since the last call.
+func (s *testSystem) timesAsked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.asked
+	s.asked = 0
+	return n
 }
 
 func (s *testSystem) setState(state consts.ReplicationState) {
@@ -439,6 +461,25 @@ func (s *testSystem) EntityInfo(string) (*logical.Entity, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.entity, nil
+}
+
+// testEvents collects the events.
+type testEvents struct {
+	mu   sync.Mutex
+	sent []string
+}
+
+func (e *testEvents) SendEvent(_ context.Context, event logical.EventType, data *logical.EventData) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sent = append(e.sent, string(event)+" "+data.Metadata.Fields["path"].GetStringValue())
+	return nil
+}
+
+func (e *testEvents) has(event string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Contains(e.sent, event)
 }
 
 // testLog collects the log.
@@ -487,7 +528,7 @@ var realHosts *entratest.Server
 // newEnvironmentMount is configured with a cloud and a tenant, no authority_url.
 func newEnvironmentMount(t *testing.T, config ...map[string]any) *mount {
 	t.Helper()
-	m := &mount{t: t, sim: realHosts, storage: newTestStorage(), system: newTestSystem(), log: &testLog{}}
+	m := &mount{t: t, sim: realHosts, storage: newTestStorage(), system: newTestSystem(), log: &testLog{}, events: &testEvents{}}
 	m.start()
 	written := m.config(config...)
 	delete(written, "authority_url")

@@ -63,11 +63,13 @@ func (m *failureMemory) note(account, role string, r *refusal, retryAfter time.D
 }
 
 // noteClient remembers that Entra refuses the client: nothing of this mount is
-// refreshed for a while.
-func (m *failureMemory) noteClient(r *refusal, retryAfter time.Duration) {
+// refreshed for a while. It reports whether that is news.
+func (m *failureMemory) noteClient(r *refusal, retryAfter time.Duration) (news bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	news = m.client == nil || m.client.inARow == 0
 	m.client = m.client.again(r, retryAfter)
+	return news
 }
 
 // showClient shows a refusal of the client without waiting for it.
@@ -127,12 +129,15 @@ func (m *failureMemory) last(account string) *refusal {
 	return last
 }
 
-// forget ends the row after a success: the token's, and the client's with it.
-func (m *failureMemory) forget(account, role string) {
+// forget ends the row after a success: the token's, and the client's with it. It
+// reports whether there was one.
+func (m *failureMemory) forget(account, role string) (failed bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	failed = m.byToken[tokenName{account, role}] != nil || m.client != nil
 	delete(m.byToken, tokenName{account, role})
 	m.client = nil
+	return failed
 }
 
 func (m *failureMemory) forgetAccount(account string) {

@@ -99,6 +99,7 @@ func (b *backend) importToken(ctx context.Context, req *logical.Request, reg *re
 	}
 	b.refreshes.forgetAccount(account)
 	b.Logger().Info("refresh token imported", "account", account)
+	b.sendAccountEvent(eventLoginSucceeded, account)
 	return e, nil
 }
 

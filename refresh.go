@@ -88,7 +88,7 @@ func (e *accountEntry) held(role string, scopes []string) *heldToken {
 // refresh gets the account a new token for want, or joins whoever is at it. The
 // caller may leave; the exchange goes on, because what Entra answers must be kept.
 func (b *backend) refresh(ctx context.Context, s logical.Storage, reg *registration, want wish) (*accountEntry, error) {
-	if !b.WriteSafeReplicationState() {
+	if !b.mayWrite() {
 		return nil, logical.ErrReadOnly // the active node answers; nothing was spent
 	}
 	for attempt := 0; ; attempt++ {
@@ -183,7 +183,9 @@ func (b *backend) exchange(ctx context.Context, s logical.Storage, reg *registra
 	if err != nil {
 		return nil, b.noteRefusal(ctx, s, want, e, err)
 	}
-	b.refreshes.failures.forget(want.account, want.role)
+	if b.refreshes.failures.forget(want.account, want.role) {
+		b.sendAccountEvent(eventRefreshRecovered, want.account)
+	}
 	lastRead := want.lastRead
 	if !want.background {
 		lastRead = time.Now()
@@ -259,12 +261,13 @@ func (b *backend) noteRefusal(ctx context.Context, s logical.Storage, want wish,
 	failures := b.refreshes.failures
 	switch {
 	case r.Class == entra.ClassClient:
-		failures.noteClient(r, retryAfter)
+		if failures.noteClient(r, retryAfter) {
+			b.sendEvent(eventClientRejected, logical.EventMetadataPath, configStorageKey, "code", r.code())
+		}
 	case want.claims != "" && (r.Class == entra.ClassResource || r.Class == entra.ClassBlocked || r.Class == entra.ClassRequest):
 		// It is the challenge that Entra refuses: an ordinary refresh may work.
 		b.refreshes.forced.refuse(want.key(), r)
 	case r.lasts():
-		failures.forget(want.account, want.role)
 		if err := b.storeRefusal(ctx, s, want, e.Generation, r); err != nil {
 			b.Logger().Warn("a refusal by Entra could not be stored", "account", want.account, "error", err)
 			failures.note(want.account, want.role, r, retryAfter)

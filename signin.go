@@ -88,6 +88,7 @@ func (b *backend) completeLogin(ctx context.Context, s logical.Storage, login *l
 	}
 	b.refreshes.forgetAccount(login.Account)
 	b.Logger().Info("login succeeded", "account", login.Account)
+	b.sendAccountEvent(eventLoginSucceeded, login.Account)
 	return e, nil
 }
 
