@@ -124,13 +124,15 @@ func (a *accountStore) updateLocked(ctx context.Context, s logical.Storage, name
 	return after, nil
 }
 
-// write stores e and caches it. It is called under the account's lock.
+// write stores e and caches it. It is called under the account's lock. What a
+// reader took from storage before the write was over is not cached after it.
 func (a *accountStore) write(ctx context.Context, s logical.Storage, name string, e *accountEntry) error {
+	err := writeEntry(ctx, s, accountStoragePrefix+name, e)
 	a.cache.drop(name)
-	mark := a.cache.mark(name)
-	if err := writeEntry(ctx, s, accountStoragePrefix+name, e); err != nil {
+	if err != nil {
 		return err
 	}
+	mark := a.cache.mark(name)
 	a.forgetUnsaved(name)
 	a.cache.keep(name, e, mark)
 	a.b.worker.accountWritten(name, e)

@@ -87,6 +87,7 @@ func newBackend(storage logical.Storage) *backend {
 			b.pathRoles(),
 			b.pathLogin(),
 			b.pathCallback(),
+			b.pathDevice(),
 			b.pathToken(),
 			b.pathRefresh(),
 			b.pathImport(),

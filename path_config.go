@@ -58,6 +58,7 @@ type configEntry struct {
 	BackgroundRefresh      bool   `json:"background_refresh"`
 	MaxConcurrentRefreshes int    `json:"max_concurrent_refreshes"`
 	ConfirmCallback        bool   `json:"confirm_callback"`
+	AllowDeviceCode        bool   `json:"allow_device_code"`
 	CAPEM                  string `json:"ca_pem"`
 }
 
@@ -145,6 +146,7 @@ func configFields() map[string]*framework.FieldSchema {
 		"background_refresh":       {Type: framework.TypeBool, Default: defaults.BackgroundRefresh, Description: "Refresh tokens in use ahead of their expiry and keep idle accounts alive."},
 		"max_concurrent_refreshes": {Type: framework.TypeInt, Default: defaults.MaxConcurrentRefreshes, Description: "Ceiling for background calls to Entra from this mount: 1 to 256."},
 		"confirm_callback":         {Type: framework.TypeBool, Default: defaults.ConfirmCallback, Description: "The browser callback asks the person to confirm before the code is redeemed."},
+		"allow_device_code":        {Type: framework.TypeBool, Default: false, Description: "Allow device code sign-in. Microsoft advises blocking it where it is not needed."},
 		"ca_pem":                   {Type: framework.TypeString, Description: "PEM certificates trusted for the authority beside the system's."},
 		"request_timeout":          {Type: framework.TypeDurationSecond, Default: int(defaults.RequestTimeout.Seconds()), Description: "Time limit of one call to Entra: 1s to 60s."},
 		"verify":                   {Type: framework.TypeBool, Default: true, Description: "Fetch the authority's discovery document before storing; an unreachable or wrong authority is an error and stores nothing. Not stored."},
@@ -199,6 +201,7 @@ func (b *backend) handleConfigRead(ctx context.Context, req *logical.Request, _ 
 		"background_refresh":             cfg.BackgroundRefresh,
 		"max_concurrent_refreshes":       cfg.MaxConcurrentRefreshes,
 		"confirm_callback":               cfg.ConfirmCallback,
+		"allow_device_code":              cfg.AllowDeviceCode,
 		"ca_pem":                         cfg.CAPEM,
 		"request_timeout":                seconds(cfg.RequestTimeout),
 	}}
@@ -277,7 +280,7 @@ func (c *configEntry) apply(d *framework.FieldData, now time.Time) error {
 		}
 	}
 	for name, field := range map[string]*bool{
-		"background_refresh": &c.BackgroundRefresh, "confirm_callback": &c.ConfirmCallback,
+		"background_refresh": &c.BackgroundRefresh, "confirm_callback": &c.ConfirmCallback, "allow_device_code": &c.AllowDeviceCode,
 	} {
 		if v, ok := d.GetOk(name); ok {
 			*field = v.(bool)

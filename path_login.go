@@ -42,22 +42,24 @@ const (
 type loginEntry struct {
 	unknownFields
 
-	Version     int          `json:"version"`
-	Account     string       `json:"account"`
-	LoginID     string       `json:"login_id"`
-	RedirectURI string       `json:"redirect_uri"`
-	Scopes      []string     `json:"scopes"`      // of the default token
-	KeptScopes  []string     `json:"kept_scopes"` // those the account keeps; none where they are the config's
-	Roles       []string     `json:"roles"`       // consented to beside that
-	Consent     []string     `json:"consent"`     // all that the person is asked for
-	Verifier    entra.Secret `json:"verifier"`
-	Nonce       entra.Secret `json:"nonce"`
-	Claims      string       `json:"claims"`
-	RequestedBy requester    `json:"requested_by"`
-	ClientID    string       `json:"client_id"`
-	Authority   string       `json:"authority"`
-	CreatedTime time.Time    `json:"created_time"`
-	Expiry      time.Time    `json:"expiry"`
+	Version     int           `json:"version"`
+	Account     string        `json:"account"`
+	LoginID     string        `json:"login_id"`
+	RedirectURI string        `json:"redirect_uri"`
+	Scopes      []string      `json:"scopes"`      // of the default token
+	KeptScopes  []string      `json:"kept_scopes"` // those the account keeps; none where they are the config's
+	Roles       []string      `json:"roles"`       // consented to beside that
+	Consent     []string      `json:"consent"`     // all that the person is asked for
+	Verifier    entra.Secret  `json:"verifier"`
+	Nonce       entra.Secret  `json:"nonce"`
+	Claims      string        `json:"claims"`
+	DeviceCode  entra.Secret  `json:"device_code"` // of a device code sign-in, which has no callback
+	Interval    time.Duration `json:"interval"`    // between its polls
+	RequestedBy requester     `json:"requested_by"`
+	ClientID    string        `json:"client_id"`
+	Authority   string        `json:"authority"`
+	CreatedTime time.Time     `json:"created_time"`
+	Expiry      time.Time     `json:"expiry"`
 }
 
 // requester is who asked for a login, as Vault knows them.
@@ -194,24 +196,10 @@ func (b *backend) newLogin(ctx context.Context, req *logical.Request, d *framewo
 		DomainHint: d.Get("domain_hint").(string),
 		Claims:     d.Get("claims").(string),
 	}
-	login := &loginEntry{
-		Version:     schemaVersion,
-		Account:     d.Get("account").(string),
-		LoginID:     entra.NewRandom()[:16],
-		Verifier:    entra.Secret(entra.NewRandom()),
-		Nonce:       entra.Secret(entra.NewRandom()),
-		Claims:      ask.Claims,
-		RequestedBy: b.requester(req, now),
-		ClientID:    reg.ClientID,
-		Authority:   reg.authority(),
-		CreatedTime: now.UTC(),
-		Expiry:      now.UTC().Add(reg.LoginTTL),
-	}
-	var err error
-	if login.Scopes, login.KeptScopes, err = loginScopes(d, reg.configEntry, known); err != nil {
-		return nil, ask, err
-	}
-	if login.Roles, login.Consent, err = b.loginRoles(ctx, req.Storage, d, login.Scopes, known); err != nil {
+	login := b.newLoginEntry(req, reg, d.Get("account").(string), now)
+	login.Verifier, login.Nonce, login.Claims = entra.Secret(entra.NewRandom()), entra.Secret(entra.NewRandom()), ask.Claims
+	err := b.chooseScopes(ctx, req.Storage, d, reg, known, login)
+	if err != nil {
 		return nil, ask, err
 	}
 	if login.RedirectURI, err = reg.redirectURI(d.Get("redirect_uri").(string)); err != nil {
@@ -228,6 +216,29 @@ func (b *backend) newLogin(ctx context.Context, req *logical.Request, d *framewo
 	}
 	ask.RedirectURI, ask.Scopes = login.RedirectURI, login.Consent
 	return login, ask, nil
+}
+
+// newLoginEntry is a login that begins now, however the person will sign in.
+func (b *backend) newLoginEntry(req *logical.Request, reg *registration, account string, now time.Time) *loginEntry {
+	return &loginEntry{
+		Version:     schemaVersion,
+		Account:     account,
+		LoginID:     entra.NewRandom()[:16],
+		RequestedBy: b.requester(req, now),
+		ClientID:    reg.ClientID,
+		Authority:   reg.authority(),
+		CreatedTime: now.UTC(),
+		Expiry:      now.UTC().Add(reg.LoginTTL),
+	}
+}
+
+// chooseScopes settles what a login is for.
+func (b *backend) chooseScopes(ctx context.Context, s logical.Storage, d *framework.FieldData, reg *registration, known *accountEntry, login *loginEntry) (err error) {
+	if login.Scopes, login.KeptScopes, err = loginScopes(d, reg.configEntry, known); err != nil {
+		return err
+	}
+	login.Roles, login.Consent, err = b.loginRoles(ctx, s, d, login.Scopes, known)
+	return err
 }
 
 // loginScopes are the scopes to ask for, and those to keep on the account: the
@@ -381,6 +392,9 @@ func (b *backend) storeLogin(ctx context.Context, s logical.Storage, login *logi
 			b.Logger().Warn("a login that was never handed out stays until it expires", "account", login.Account, "error", undo)
 		}
 		return err
+	}
+	if login.DeviceCode != "" {
+		b.worker.deviceStarted(hash, login.Interval)
 	}
 	for _, old := range evicted {
 		if err := deleteLogin(ctx, s, old); err != nil {

@@ -78,6 +78,11 @@ func (b *backend) completeLogin(ctx context.Context, s logical.Storage, login *l
 	if err != nil {
 		return nil, b.endLogin(ctx, s, login.Account, hash, err)
 	}
+	return b.finishLogin(ctx, s, reg, login, hash, signIn)
+}
+
+// finishLogin stores what a login has brought and notes that it succeeded.
+func (b *backend) finishLogin(ctx context.Context, s logical.Storage, reg *registration, login *loginEntry, hash string, signIn *entra.SignIn) (*accountEntry, error) {
 	e, err := b.storeSignIn(ctx, s, reg, login.Account, false, signIn, login.Scopes, func(e *accountEntry, now time.Time) {
 		e.Scopes, e.Roles = login.KeptScopes, login.Roles
 		e.LoginRequestedBy = login.RequestedBy.String()
@@ -140,9 +145,7 @@ func (b *backend) redeem(ctx context.Context, reg *registration, login *loginEnt
 		err := entra.AuthorizeError(resp.errorCode, resp.errorDescription, resp.errorSubcode)
 		return nil, refusalOf(err, time.Now()).loginFault(login.Account)
 	}
-	if login.ClientID != reg.ClientID || login.Authority != reg.authority() {
-		f := failedLogin("the config has changed since the login for account %q began", login.Account)
-		f.next = loginCommand(login.Account)
+	if f := login.detached(reg); f != nil {
 		return nil, f
 	}
 	signIn, err := reg.client.RedeemCode(ctx, entra.CodeRequest{
@@ -158,12 +161,33 @@ func (b *backend) redeem(ctx context.Context, reg *registration, login *loginEnt
 		b.refreshes.noteLogin(r)
 		return nil, r.loginFault(login.Account)
 	}
-	if signIn.Tokens.RefreshToken == "" {
-		f := failedLogin("Entra gave no refresh token for account %q: the scope offline_access was not granted; an administrator may have to consent to it, some providers want authorize_params=prompt=consent", login.Account)
-		f.next = loginCommand(login.Account)
+	if f := checkSignIn(login, reg, signIn); f != nil {
 		return nil, f
 	}
 	return signIn, nil
+}
+
+// detached says that the config has changed under a login, nil if it has not.
+func (l *loginEntry) detached(reg *registration) *fault {
+	if l.ClientID == reg.ClientID && l.Authority == reg.authority() {
+		return nil
+	}
+	f := failedLogin("the config has changed since the login for account %q began", l.Account)
+	f.next = loginCommand(l.Account)
+	return f
+}
+
+// checkSignIn holds a verified sign-in to what a login is for; nil if it is that.
+func checkSignIn(login *loginEntry, reg *registration, signIn *entra.SignIn) *fault {
+	if f := login.detached(reg); f != nil {
+		return f
+	}
+	if signIn.Tokens.RefreshToken != "" {
+		return nil
+	}
+	f := failedLogin("Entra gave no refresh token for account %q: the scope offline_access was not granted; an administrator may have to consent to it, some providers want authorize_params=prompt=consent", login.Account)
+	f.next = loginCommand(login.Account)
+	return f
 }
 
 // storeSignIn puts a verified sign-in on its account, if its user may have it.

@@ -92,6 +92,31 @@ func TestAccountCache(t *testing.T) {
 	}
 }
 
+// TestAccountCacheDuringWrite: what a reader took from storage while a write was
+// under way must not be cached over what was written.
+func TestAccountCacheDuringWrite(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	store := m.b.accounts
+	stale, err := store.peek(context.Background(), m.storage, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mark uint64
+	m.storage.failOn(func(op, key string) error {
+		if op == "put" && key == "account/alice" {
+			mark = store.cache.mark("alice") // a reader looks at storage now
+		}
+		return nil
+	})
+	m.mustWrite("account/alice", map[string]any{"metadata": "a=b"})
+	m.storage.failOn(nil)
+	store.cache.keep("alice", stale, mark)
+	if e, cached := store.cache.get("alice"); !cached || e.Metadata["a"] != "b" {
+		t.Error("a stale entry was cached over the written one")
+	}
+}
+
 // TestConfigInvalidate: another node's config write is seen, and Invalidate
 // returns at once whatever storage does.
 func TestConfigInvalidate(t *testing.T) {

@@ -22,6 +22,9 @@ const (
 	// sweepGrace lets an expired login be answered with what it was, for a while.
 	sweepGrace = time.Minute
 
+	// maxPolling is how many device codes are polled at once.
+	maxPolling = 8
+
 	// idleWait is how long the worker sleeps when nothing is scheduled.
 	idleWait = time.Hour
 )
@@ -35,11 +38,14 @@ type worker struct {
 	wake   chan struct{} // something may be due earlier
 	build  chan struct{} // the schedule must be made anew
 
-	mu          sync.Mutex // guards the fields below; not held across storage or network
-	accounts    *schedule  // by account name
-	logins      *schedule  // by the state's hash
+	mu          sync.Mutex               // guards the fields below; not held across storage or network
+	accounts    *schedule                // by account name
+	logins      *schedule                // by the state's hash: when an expired one is swept
+	devices     *schedule                // by the state's hash: when a device code is polled
+	slower      map[string]time.Duration // of those: how much longer Entra wants each wait to be
 	use         map[string]*accountUse
 	running     int // refreshes under way
+	polling     int // device codes likewise
 	sweeping    bool
 	pausedUntil time.Time // Entra said Retry-After
 }
@@ -57,6 +63,8 @@ func newWorker(b *backend) *worker {
 		build:    make(chan struct{}, 1),
 		accounts: newSchedule(),
 		logins:   newSchedule(),
+		devices:  newSchedule(),
+		slower:   map[string]time.Duration{},
 		use:      map[string]*accountUse{},
 	}
 }
@@ -83,7 +91,7 @@ func (w *worker) setActive(active bool) {
 		return
 	}
 	w.mu.Lock()
-	w.accounts, w.logins, w.use = newSchedule(), newSchedule(), map[string]*accountUse{}
+	w.accounts, w.logins, w.devices, w.use = newSchedule(), newSchedule(), newSchedule(), map[string]*accountUse{}
 	w.mu.Unlock()
 	w.b.index.forget()
 }
@@ -293,6 +301,15 @@ func (w *worker) dispatch(now time.Time) time.Duration {
 	} else {
 		sooner(w.pausedUntil)
 	}
+	for w.polling < maxPolling {
+		hash, ok := w.devices.take(now)
+		if !ok {
+			sooner(w.devices.next())
+			break
+		}
+		w.polling++
+		go w.pollDevice(hash)
+	}
 	if !w.sweeping {
 		if hash, ok := w.logins.take(now); ok {
 			w.sweeping = true
@@ -403,6 +420,37 @@ func (w *worker) putOff(name string, err error) {
 	w.accounts.setEarlier(name, time.Now().Add(buildRetry))
 }
 
+// deviceStarted polls a device code from now on.
+func (w *worker) deviceStarted(hash string, interval time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.devices.set(hash, time.Now().Add(interval))
+	poke(w.wake)
+}
+
+// pollDevice polls one device code and schedules the next poll.
+func (w *worker) pollDevice(hash string) {
+	w.mu.Lock()
+	slower := w.slower[hash]
+	w.mu.Unlock()
+	again, slower, err := w.b.pollDevice(context.Background(), w.b.storage, hash, slower)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.polling--
+	if isStorageError(err) && !w.b.work.isStopping() {
+		w.b.Logger().Warn("a device code could not be polled, it is tried again", "error", err)
+		again = buildRetry
+	}
+	delete(w.slower, hash)
+	if again > 0 && w.active.Load() {
+		if slower > 0 {
+			w.slower[hash] = slower
+		}
+		w.devices.set(hash, time.Now().Add(again))
+	}
+	poke(w.wake)
+}
+
 // sweepLogins deletes the logins that expired without a callback, the first of
 // which is known.
 func (w *worker) sweepLogins(hash string) {
@@ -494,11 +542,15 @@ func (w *worker) findLogins(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if login != nil {
-			w.mu.Lock()
-			w.logins.setEarlier(hash, login.Expiry.Add(sweepGrace))
-			w.mu.Unlock()
+		if login == nil {
+			continue
 		}
+		w.mu.Lock()
+		w.logins.setEarlier(hash, login.Expiry.Add(sweepGrace))
+		if login.DeviceCode != "" {
+			w.devices.setEarlier(hash, time.Now().Add(login.Interval))
+		}
+		w.mu.Unlock()
 	}
 	return nil
 }

@@ -82,6 +82,7 @@ type discovery struct {
 	AuthorizationURL string   `json:"authorization_endpoint"`
 	TokenURL         string   `json:"token_endpoint"`
 	KeysURL          string   `json:"jwks_uri"`
+	DeviceURL        string   `json:"device_authorization_endpoint"` // RFC 8628 section 4; "" = none
 	AuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
 	Scopes           []string `json:"scopes_supported"`
 	PromisesIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 section 3
@@ -97,6 +98,7 @@ func (c *Client) provider(ctx context.Context) (*discovery, error) {
 		AuthorizationURL: root + "/oauth2/v2.0/authorize",
 		TokenURL:         root + "/oauth2/v2.0/token",
 		KeysURL:          root + "/discovery/v2.0/keys",
+		DeviceURL:        root + "/oauth2/v2.0/devicecode",
 	}
 	switch host := root[:strings.LastIndex(root, "/")]; {
 	case c.authority.tenant == "consumers":
@@ -152,6 +154,9 @@ func parseDiscovery(body []byte, loopbackHTTP bool) (*discovery, error) {
 		if problem := endpointProblem(endpoint.url, loopbackHTTP); problem != "" {
 			return nil, fmt.Errorf("the discovery document's %s %s", endpoint.name, problem)
 		}
+	}
+	if doc.DeviceURL != "" && endpointProblem(doc.DeviceURL, loopbackHTTP) != "" {
+		doc.DeviceURL = "" // nobody needs it but those who ask for a device code
 	}
 	return &doc, nil
 }

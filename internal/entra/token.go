@@ -156,24 +156,30 @@ func (c *Client) redeem(ctx context.Context, asked []string, claims string, form
 	if err != nil {
 		return nil, err
 	}
+	a, secrets, err := c.post(ctx, provider, provider.TokenURL, form)
+	if err != nil {
+		return nil, err
+	}
+	return a.tokens(asked, secrets, c.cfg.Now())
+}
+
+// post sends a form with the client's credential. The error is an *Error.
+func (c *Client) post(ctx context.Context, provider *discovery, endpoint string, form url.Values) (*answer, redactor, error) {
 	authorization, err := c.authenticate(provider, form)
 	if err != nil {
-		return nil, &Error{Class: ClassClient, Description: "the client assertion cannot be signed", Err: err}
+		return nil, nil, &Error{Class: ClassClient, Description: "the client assertion cannot be signed", Err: err}
 	}
 	secrets := newRedactor(c.cfg.ClientID, form, c.cfg.ClientSecret)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, provider.TokenURL, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, &Error{Class: ClassTransient, Description: oneLine("cannot ask " + provider.TokenURL), Err: err}
+		return nil, nil, &Error{Class: ClassTransient, Description: oneLine("cannot ask " + endpoint), Err: err}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}
 	a, err := c.do(ctx, req)
-	if err != nil {
-		return nil, err
-	}
-	return a.tokens(asked, secrets, c.cfg.Now())
+	return a, secrets, err
 }
 
 // authenticate adds the client's credential to the form, or returns the Authorization header for the providers that offer

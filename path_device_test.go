@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/entratest"
+)
+
+// deviceMount is a mount of the public app that may use device codes, polled
+// every second.
+func deviceMount(t *testing.T, opts entratest.Options) *mount {
+	t.Helper()
+	opts.DeviceInterval = time.Second
+	m := newMount(t, opts)
+	m.mustWrite("config", m.config(map[string]any{
+		"client_id": m.sim.PublicApp.ClientID, "client_secret": "", "allow_device_code": true,
+	}))
+	return m
+}
+
+func (m *mount) awaitLogin(account, status string) map[string]any {
+	m.t.Helper()
+	var login map[string]any
+	eventually(m.t, "the login of "+account+" is "+status, func() bool {
+		login = m.mustRead("login/" + account)
+		return login["status"] == status
+	})
+	return login
+}
+
+func TestDevice(t *testing.T) {
+	t.Parallel()
+	m := deviceMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	started := m.mustWrite("device/alice", nil)
+	code := started["user_code"].(string)
+	if code == "" || !strings.Contains(started["message"].(string), code) || !strings.HasPrefix(started["verification_uri"].(string), "https://") || started["interval"] != int64(1) {
+		t.Errorf("started %v", started)
+	}
+	if status := m.mustRead("login/alice"); status["status"] != loginPending || status["login_id"] != started["login_id"] {
+		t.Errorf("the login reads as %v", status)
+	}
+	m.restart() // the login outlives the plugin
+	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	if login := m.awaitLogin("alice", loginSucceeded); login["username"] != "alice@contoso.example" {
+		t.Errorf("the login reads as %v", login)
+	}
+	m.mustRead("token/alice")
+	m.mustReadDue("alice")
+	if keys := m.storage.keys(t); len(keys) != 2 {
+		t.Errorf("stored: %q", keys)
+	}
+}
+
+// TestDeviceRefused: whatever ends it, an existing credential stays as it is.
+func TestDeviceRefused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		act    func(m *mount, code string) error
+		status string
+		text   string
+	}{
+		"declined": {func(m *mount, code string) error { return m.sim.DeclineDevice(context.Background(), code) }, loginError, "login_failed: "},
+		"another user": {func(m *mount, code string) error {
+			return m.sim.ApproveDevice(context.Background(), code, "bob")
+		}, loginError, "login_failed: bob@contoso.example signed in"},
+		"a spoilt ID token": {func(m *mount, code string) error {
+			m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, IDToken: &entratest.IDTokenFault{Kind: entratest.IDUnknownKey}})
+			return m.sim.ApproveDevice(context.Background(), code, "alice")
+		}, loginError, "login_failed: "},
+		"no refresh token": {func(m *mount, code string) error {
+			m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, Omit: []string{"refresh_token"}})
+			return m.sim.ApproveDevice(context.Background(), code, "alice")
+		}, loginError, "login_failed: Entra gave no refresh token"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := deviceMount(t, entratest.Options{})
+			m.login("alice", "alice")
+			before := m.entry("alice")
+			code := m.mustWrite("device/alice", nil)["user_code"].(string)
+			if err := test.act(m, code); err != nil {
+				t.Fatal(err)
+			}
+			if login := m.awaitLogin("alice", test.status); !strings.HasPrefix(login["error"].(string), test.text) {
+				t.Errorf("the login reads as %v", login)
+			}
+			if after := m.entry("alice"); after.RefreshToken != before.RefreshToken || after.Generation != before.Generation || len(after.PendingLogins) != 0 {
+				t.Error("the credential was touched")
+			}
+			m.sim.Faults.Clear()
+			m.mustRead("token/alice")
+		})
+	}
+}
+
+// TestDeviceExpires: nobody entered the code.
+func TestDeviceExpires(t *testing.T) {
+	t.Parallel()
+	m := deviceMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{DeviceCode: 2 * time.Second}})
+	m.mustWrite("device/alice", nil)
+	m.awaitLogin("alice", loginExpired)
+	polls := m.sim.Count(entratest.Match{GrantType: "device_code"})
+	eventually(t, "the polling ends", func() bool {
+		m.b.worker.mu.Lock()
+		defer m.b.worker.mu.Unlock()
+		return m.b.worker.devices.len() == 0 && m.b.worker.polling == 0
+	})
+	if polls > 3 {
+		t.Errorf("polled %d times in two seconds", polls)
+	}
+}
+
+// TestDevicePace: slow_down is honoured, and Entra's trouble is waited out.
+func TestDevicePace(t *testing.T) {
+	t.Parallel()
+	m := deviceMount(t, entratest.Options{})
+	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, Status: 503, Times: 1})
+	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, Error: "slow_down", Times: 1})
+	code := m.mustWrite("device/alice", nil)["user_code"].(string)
+	eventually(t, "slow_down was noted", func() bool {
+		m.b.worker.mu.Lock()
+		defer m.b.worker.mu.Unlock()
+		return len(m.b.worker.slower) == 1
+	})
+	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	m.awaitLogin("alice", loginSucceeded)
+	var times []time.Time
+	for _, request := range m.sim.Requests() {
+		if request.GrantType == "device_code" {
+			times = append(times, request.Time)
+		}
+	}
+	if len(times) != 3 || times[2].Sub(times[1]) < 6*time.Second-50*time.Millisecond {
+		t.Errorf("polled at %v", times)
+	}
+}
+
+func TestDeviceBadInput(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	resp, err := m.write("device/alice", nil)
+	wantFault(t, resp, err, 400, "invalid_request: ", "allow_device_code=true")
+	m.mustWrite("config", map[string]any{"allow_device_code": true})
+	resp, err = m.write("device/alice", map[string]any{"scopes": "User.Read " + armScope})
+	wantFault(t, resp, err, 400, "invalid_request: scopes: ")
+	resp, err = m.write("device/alice", map[string]any{"roles": "nothing"})
+	wantFault(t, resp, err, 400, "invalid_request: roles: ")
+	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.DeviceCode}, Status: 503})
+	resp, err = m.write("device/alice", nil)
+	wantFault(t, resp, err, 502, "entra_unavailable: ")
+	if resp, err := m.read("account/alice"); resp != nil || err != nil {
+		t.Errorf("an account was begun: %v, %v", resp, err)
+	}
+	m.mustWrite("account/alice", map[string]any{"disabled": true})
+	resp, err = m.write("device/alice", nil)
+	wantFault(t, resp, err, 400, "account_disabled: ")
+}
+
+// TestDeviceAccountDeleted: a sign-in for an account that is gone brings nothing back.
+func TestDeviceAccountDeleted(t *testing.T) {
+	t.Parallel()
+	m := deviceMount(t, entratest.Options{})
+	code := m.mustWrite("device/alice", nil)["user_code"].(string)
+	m.mustDo(logical.DeleteOperation, "account/alice", nil)
+	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the polling ends", func() bool {
+		m.b.worker.mu.Lock()
+		defer m.b.worker.mu.Unlock()
+		return m.b.worker.devices.len() == 0 && m.b.worker.polling == 0
+	})
+	if keys := m.storage.keys(t); len(keys) != 1 {
+		t.Errorf("stored: %q", keys)
+	}
+}
