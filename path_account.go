@@ -159,7 +159,7 @@ func (b *backend) handleAccountRead(ctx context.Context, req *logical.Request, d
 		"object_id":          e.objectID(),
 		"tenant_id":          e.tenantID(),
 		"client_id":          e.ClientID,
-		"scopes":             e.wanted(cfg),
+		"scopes":             list(e.wanted(cfg)),
 		"roles":              roles,
 		"created_time":       formatTime(e.CreatedTime),
 		"login_time":         formatTime(e.LoginTime),
@@ -169,7 +169,7 @@ func (b *backend) handleAccountRead(ctx context.Context, req *logical.Request, d
 		"idle_expire_time":   formatTime(e.idleExpiry()),
 		"expire_time":        formatTime(e.status().tokenExpiry),
 		"pinned":             e.pinned(),
-		"metadata":           metadata(e.Metadata),
+		"metadata":           pairs(e.Metadata),
 		"disabled":           e.Disabled,
 	}}, nil
 }
@@ -226,13 +226,6 @@ func (r *refusal) status() map[string]any {
 		"correlation_id": r.CorrelationID,
 		"time":           formatTime(r.Time),
 	}
-}
-
-func metadata(m map[string]string) map[string]string {
-	if m == nil {
-		return map[string]string{}
-	}
-	return m
 }
 
 // handleAccountUpdate begins an account that is not there yet: an operator pins

@@ -223,8 +223,8 @@ func signInResponse(account string, e *accountEntry, asked []string) *logical.Re
 		"name":      e.User.Name,
 		"object_id": e.objectID(),
 		"tenant_id": e.tenantID(),
-		"scopes":    e.Granted,
-		"roles":     append([]string{}, e.Roles...),
+		"scopes":    list(e.Granted),
+		"roles":     list(e.Roles),
 	}}
 	if missing := entra.Missing(asked, e.Granted); len(missing) > 0 {
 		resp.AddWarning("these scopes were asked for and not granted: " + strings.Join(missing, " "))

@@ -29,3 +29,18 @@ func words(items []string) []string {
 	}
 	return out
 }
+
+// list and pairs are empty in an answer, never null.
+func list(items []string) []string {
+	if items == nil {
+		return []string{}
+	}
+	return items
+}
+
+func pairs(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
+	}
+	return m
+}
