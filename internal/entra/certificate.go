@@ -114,6 +114,6 @@ func (c *Certificate) assertion(clientID, tokenURL string, now time.Time) (Secre
 }
 
 // Format keeps the key out of print.
-func (c *Certificate) Format(f fmt.State, _ rune) {
+func (c Certificate) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "entra.Certificate{thumbprint: %s}", c.Thumbprint)
 }

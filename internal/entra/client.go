@@ -62,7 +62,7 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Format keeps the configuration's secret out of print: fmt does not ask unexported fields how they want to look.
-func (c *Client) Format(f fmt.State, _ rune) {
+func (c Client) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "entra.Client{authority: %s, client_id: %s}", c.authority.base, c.cfg.ClientID)
 }
 

@@ -13,11 +13,12 @@ import (
 const redacted = "[redacted]"
 
 // Secret is a string that must not be printed: a token, a client secret, an authorization code, a PKCE verifier.
-// It is [redacted] under every fmt verb, in hclog and in slog, and its plain value in JSON, because JSON is how it is stored.
+// It is [redacted] under every fmt verb, in hclog's text and in slog, and its plain value in JSON, because JSON is how it is
+// stored.
 //
-// Two holes cannot be closed by a type: fmt prints unexported struct fields without asking them, and a logger in JSON mode
-// marshals a whole struct as storage would. So a struct that hides a Secret in an unexported field formats itself (see
-// [Client.Format]), and log lines name fields, never whole structs.
+// Two holes cannot be closed by a type: fmt prints unexported struct fields without asking them, and hclog in JSON mode, which
+// is how a plugin logs to Vault, marshals as storage does. So a struct that hides a Secret in an unexported field formats itself
+// (see [Client.Format]), and no log line takes a Secret or a struct that holds one.
 type Secret string
 
 // Reveal returns the secret itself, for the wire and for storage.
@@ -29,7 +30,7 @@ func (s Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted)
 // String is for the callers that ask for a Stringer without going through fmt.
 func (s Secret) String() string { return redacted }
 
-// MarshalText is what hclog's JSON mode asks for.
+// MarshalText is for map keys, flags and the like.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue is what slog asks for.
