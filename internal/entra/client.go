@@ -22,7 +22,13 @@ import (
 
 const (
 	maxAnswer    = 1 << 20 // bytes; a token answer is some 10 KiB, Entra's keys some 20
+	maxHeader    = 1 << 16 // bytes
 	maxIdleConns = 16      // to the token endpoint; more than the default of a mount's concurrent refreshes
+
+	// An HTTP/2 connection that a firewall has forgotten swallows requests for as long as TCP believes in it, a quarter of an
+	// hour: so one that is silent for silentConn is pinged, and given up where no pong comes within pongTimeout.
+	silentConn  = 5 * time.Second
+	pongTimeout = 5 * time.Second
 )
 
 // Client is one app registration at one authority. It holds what has been fetched from the authority, and connections.
@@ -70,6 +76,8 @@ func (c Client) Format(f fmt.State, _ rune) {
 func newTransport(caPEM string) (*http.Transport, error) {
 	transport := cleanhttp.DefaultPooledTransport()
 	transport.MaxIdleConnsPerHost = maxIdleConns
+	transport.MaxResponseHeaderBytes = maxHeader
+	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: silentConn, PingTimeout: pongTimeout}
 	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	if caPEM == "" {
 		return transport, nil
@@ -96,7 +104,7 @@ func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLa
 // answer is an HTTP answer that was read to its end.
 type answer struct {
 	host      string
-	sent      time.Time // when the request left: what the answer says of lifetimes counts from here at the latest
+	sent      time.Time // when the request left, by the wall clock: what the answer says of lifetimes counts from here at the latest
 	requestID string    // the client-request-id that was sent
 	status    int
 	header    http.Header
@@ -108,7 +116,7 @@ type answer struct {
 func (c *Client) do(ctx context.Context, req *http.Request) (*answer, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, fmt.Errorf("no complete answer within %s: %w", c.cfg.RequestTimeout, context.DeadlineExceeded))
 	defer cancel()
-	a := &answer{host: req.URL.Host, requestID: newUUID(), sent: c.cfg.Now().UTC()}
+	a := &answer{host: req.URL.Host, requestID: newUUID(), sent: c.cfg.Now().Round(0).UTC()} // no monotonic reading: it stands still while a machine is suspended
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("client-request-id", a.requestID)
 	req.Header.Set("return-client-request-id", "true")
@@ -149,7 +157,8 @@ func (a *answer) unanswered(ctx context.Context, err error) *Error {
 	}
 }
 
-// getDocument fetches a public document. The error is an *Error: the authority's own refusal where it is one, else transient.
+// getDocument fetches a public document. The error is an *Error: of ClassClient where the authority knows no such tenant, else
+// transient, since nothing that is said here can be about a user, a grant or a scope.
 func (c *Client) getDocument(ctx context.Context, from string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
@@ -161,6 +170,9 @@ func (c *Client) getDocument(ctx context.Context, from string) ([]byte, error) {
 	}
 	if a.status != http.StatusOK {
 		e := a.refusal(nil, c.cfg.Now())
+		if e.Class != ClassClient {
+			e.Class = ClassTransient
+		}
 		e.Description = oneLine(e.Description + " at " + from)
 		return nil, e
 	}

@@ -119,7 +119,7 @@ func (a *answer) refusal(secrets redactor, now time.Time) *Error {
 	var wire wireError
 	if json.Unmarshal(a.body, &wire) != nil || wire.Code == "" {
 		e.Class = ClassTransient
-		e.Description = fmt.Sprintf("HTTP %d from %s, and not an OAuth error", a.status, a.host)
+		e.Description = oneLine(fmt.Sprintf("HTTP %d from %s, and not an OAuth error", a.status, a.host))
 		return e
 	}
 	e.Code = printable(secrets.clean(wire.Code), maxCode)

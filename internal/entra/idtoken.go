@@ -118,6 +118,8 @@ func algorithmNames() []string {
 func (c *Client) checkParties(claims idClaims, token *oidc.IDToken) error {
 	azp, azpGiven := claims["azp"]
 	switch {
+	case token.Issuer != claims.text("iss"): // go-oidc reads names of claims in any case
+		return errors.New("its iss is ambiguous")
 	case claims.text("sub") == "" || token.Subject != claims.text("sub"):
 		return errors.New("it has no sub")
 	case azpGiven && azp != c.cfg.ClientID:

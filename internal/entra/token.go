@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"net/url"
@@ -237,9 +236,9 @@ type wireTokens struct {
 	TokenType    string          `json:"token_type"`
 	RefreshToken string          `json:"refresh_token"`
 	IDToken      string          `json:"id_token"`
-	Scope        string          `json:"scope"`
+	Scope        json.RawMessage `json:"scope"`
 	ExpiresIn    json.RawMessage `json:"expires_in"` // a number; a string at B2C
-	Error        json.RawMessage `json:"error"`
+	Error        json.RawMessage `json:"error"`      // (what is raw is never held against the tokens it comes with)
 }
 
 // parseTokens reads a successful answer. No error repeats anything of it.
@@ -256,9 +255,9 @@ func parseTokens(body []byte, sent time.Time, asked []string) (*tokenAnswer, err
 	case wire.AccessToken == "":
 		return nil, errors.New("it holds no access token")
 	case !wire.bearer():
-		return nil, fmt.Errorf("its token_type %q is not Bearer", printable(wire.TokenType, maxCode))
+		return nil, errors.New("its token_type is not Bearer")
 	}
-	scope := strings.Fields(wire.Scope)
+	scope := strings.Fields(text(wire.Scope))
 	if len(scope) == 0 {
 		scope = slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(reservedScopes, s) })
 	}
@@ -284,7 +283,8 @@ func (w wireTokens) bearer() bool {
 // lifetime reads expires_in: seconds as a number or as a string, with or without a fraction.
 func lifetime(raw json.RawMessage) time.Duration {
 	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) || math.IsNaN(seconds) {
+	tooLarge := errors.Is(err, strconv.ErrRange) // a number all the same, unlike the words for NaN and infinity
+	if err != nil && !tooLarge || math.IsNaN(seconds) || math.IsInf(seconds, 0) && !tooLarge {
 		return defaultLifetime
 	}
 	return time.Duration(min(max(seconds, 0), maxLifetime.Seconds())) * time.Second

@@ -1,0 +1,16 @@
+# Thin names for the scripts; each takes its options from ARGS, as in
+# make test ARGS=--quick
+
+.PHONY: build demo dev test
+
+build:
+	@./scripts/build.sh $(ARGS)
+
+demo:
+	@./scripts/demo.sh $(ARGS)
+
+dev:
+	@./scripts/demo.sh --keep $(ARGS)
+
+test:
+	@./scripts/test.sh $(ARGS)

@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Checks everything: format, vet, staticcheck, shellcheck, the unit tests with the
+# race detector, and the end-to-end tests on a real Vault. The last line counts
+# the tests; a check that fails counts as a failure there.
+#
+# usage: scripts/test.sh [--quick]
+#
+#   --quick   for daily work: no end-to-end tests
+#
+# What cannot run on this machine is skipped and listed. With CI set, nothing is
+# skipped: what cannot run is a failure.
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() { sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+quick=false
+case "${1:-}" in
+"") ;;
+--quick) quick=true ;;
+-h | --help) usage && exit ;;
+*) usage >&2 && exit 2 ;;
+esac
+need go git curl
+
+work=$(mktemp -d "${TMPDIR:-/tmp}/entra-test-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+cd "$root"
+
+failures=() skips=()
+step() { printf '\n=== %s\n' "$*"; }
+
+# bounded SECONDS COMMAND...: ends a command that hangs, where timeout(1) exists.
+bounded() {
+	if command -v timeout >/dev/null; then
+		timeout "$@"
+	else
+		shift && "$@"
+	fi
+}
+
+# check NAME COMMAND...: one check that is not a Go test.
+check() {
+	local name=$1
+	shift
+	step "$name"
+	if "$@"; then
+		echo "ok    $name"
+	else
+		echo "FAIL  $name"
+		failures+=("$name")
+	fi
+}
+
+# cannot WHAT WHY: notes that something does not run here.
+cannot() {
+	step "$1: skipped, $2"
+	skips+=("$1: $2")
+}
+
+formatted() {
+	local wrong
+	wrong=$(find . -name '*.go' -not -path './bin/*' -exec gofmt -l {} +)
+	[ -z "$wrong" ] || { printf 'not formatted by gofmt: %s\n' "$wrong" && return 1; }
+}
+
+vet() {
+	local module
+	for module in "${modules[@]}"; do
+		bounded 900 go -C "$module" vet ./... || return 1
+	done
+}
+
+staticcheck() {
+	local module
+	go build -C scripts/tools -o "$work/staticcheck" honnef.co/go/tools/cmd/staticcheck || return 1
+	for module in "${modules[@]}"; do
+		(cd "$module" && bounded 900 "$work/staticcheck" ./...) || return 1
+	done
+}
+
+shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
+
+# tests NAME DIR ARGUMENTS...: go test, told and counted by testreport.
+tests() {
+	local name=$1 dir=$2
+	shift 2
+	step "$name: go test $*"
+	if ! go test -C "$dir" -json "$@" | "$work/testreport" -totals "$work/totals"; then
+		tests_failed=true
+	fi
+}
+
+modules=(. scripts/tools)
+$quick || modules+=(e2e)
+
+check "gofmt" formatted
+check "go vet" vet
+check "staticcheck" staticcheck
+if [ -n "${CI:-}" ] && ! command -v shellcheck >/dev/null && command -v apt-get >/dev/null; then
+	step "install shellcheck"
+	{ apt-get update -qq && apt-get install -y -qq shellcheck; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log"
+fi
+if command -v shellcheck >/dev/null; then
+	check "shellcheck" shell_scripts
+else
+	cannot "shellcheck" "it is not installed"
+fi
+
+race=-race
+compiler=$(go env CC)
+if ! command -v "${compiler%% *}" >/dev/null; then
+	cannot "race detector" "it needs a C compiler ($compiler)"
+	race=
+fi
+tests_failed=false
+: >"$work/totals"
+go build -C scripts/tools -o "$work/testreport" ./testreport
+tests "unit tests" . ${race:+"$race"} -timeout 15m ./...
+tests "the scripts' own tools" scripts/tools -timeout 5m ./...
+
+if ! $quick; then
+	step "find or build Vault"
+	VAULT_BIN=$(bounded 3600 "$root/scripts/vault.sh")
+	export VAULT_BIN
+	tests "end-to-end tests" e2e -count=1 -timeout 25m ./...
+fi
+
+# --- what came out
+
+totals=$(awk '{ p += $1; f += $2; s += $3 } END { print p + 0, f + 0, s + 0 }' "$work/totals")
+read -r passed failed skipped <<<"$totals"
+if $tests_failed && [ "$failed" -eq 0 ]; then
+	failures+=("go test, which says above why it did not run")
+fi
+if [ "$skipped" -gt 0 ]; then
+	skips+=("$skipped tests, listed above with their reasons")
+fi
+
+echo
+for name in ${skips[@]+"${skips[@]}"}; do
+	echo "skipped: $name"
+done
+if [ -n "${CI:-}" ] && [ "${#skips[@]}" -gt 0 ]; then
+	failures+=("skipped in CI, where nothing may be")
+fi
+for name in ${failures[@]+"${failures[@]}"}; do
+	echo "failed: $name"
+done
+failed=$((failed + ${#failures[@]}))
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
