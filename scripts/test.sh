@@ -97,7 +97,7 @@ tests() {
 }
 
 modules=(. scripts/tools)
-$quick || modules+=(e2e)
+$quick || modules+=(e2e e2e/providers/zitadel)
 
 check "gofmt" formatted
 check "go vet" vet

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// startProvider starts a provider that listens on its own port and sends people
+// back to loopbackURL.
+func startProvider(t testing.TB, name string, args ...string) (issuer string) {
+	t.Helper()
+	port := fmt.Sprint(freePort(t))
+	log := filepath.Join(t.TempDir(), "log")
+	p := startProcess(t, log, nil, name, append(args, port, loopbackURL)...)
+	issuer = "http://localhost:" + port
+	eventually(t, upTime, "the provider comes up", func() error {
+		if p.ended() {
+			out, _ := os.ReadFile(log)
+			t.Fatalf("the provider ended: %s", out)
+		}
+		resp, err := http.Get(issuer + "/.well-known/openid-configuration")
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			return fmt.Errorf("status %d", resp.StatusCode)
+		}
+		return nil
+	})
+	return issuer
+}
+
+// zitadel builds and starts the example provider of github.com/zitadel/oidc.
+func zitadel(t testing.TB) (issuer string) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "zitadel")
+	build := exec.Command("go", "build", "-C", filepath.Join("providers", "zitadel"), "-o", binary, ".")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return startProvider(t, binary)
+}
+
+// oidcProvider installs and starts npm's oidc-provider. It is kept in the user's
+// cache directory.
+func oidcProvider(t testing.TB) (issuer string) {
+	t.Helper()
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("CI") != "" {
+				t.Fatalf("%s is needed in CI: %v", tool, err)
+			}
+			t.Skipf("%s is not installed", tool)
+		}
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(cache, "vault-plugin-secrets-entra", "oidc-provider")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	same := true
+	for _, name := range []string{"package.json", "package-lock.json", "server.mjs"} {
+		content, err := os.ReadFile(filepath.Join("providers", "oidc-provider", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, err := os.ReadFile(filepath.Join(dir, name))
+		if err == nil && string(old) == string(content) {
+			continue
+		}
+		same = false
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil || !same {
+		install := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--prefix", dir)
+		if out, err := install.CombinedOutput(); err != nil {
+			t.Fatalf("npm ci: %v: %s", err, out)
+		}
+	}
+	return startProvider(t, "node", filepath.Join(dir, "server.mjs"))
+}
+
+// signInAt drives a provider's own pages until it sends the browser back. Every
+// form gets whatever of fill its fields ask for.
+func signInAt(t testing.TB, authURL string, fill url.Values) (redirected string) {
+	t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{t: t, client: &http.Client{Jar: jar, Timeout: callTime, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	page := b.open(authURL)
+	for range 20 {
+		switch {
+		case strings.HasPrefix(page.location, loopbackURL):
+			return page.location
+		case page.location != "":
+			next, err := page.url.Parse(page.location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			page = b.open(next.String())
+		case page.form != nil && page.status < 400:
+			page.form.method = strings.ToLower(page.form.method)
+			page = b.submit(page, fill)
+		default:
+			t.Fatalf("the provider says at %s: %d %s", page.url, page.status, page.text)
+		}
+	}
+	t.Fatal("the provider's pages do not come to an end")
+	return ""
+}
+
+// Two providers that have nothing to do with us, and that bracket what a provider
+// can do with a used refresh token: refuse it, or end the whole grant.
+func TestOtherProviders(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		start func(testing.TB) string
+		extra object
+		fill  url.Values
+		user  string
+	}{
+		"zitadel": {
+			start: zitadel,
+			fill:  url.Values{"username": {"test-user@localhost"}, "password": {"verysecure"}},
+			user:  "id1", // its ID token has no name in it, so the subject counts
+		},
+		"oidc-provider": {
+			start: oidcProvider,
+			extra: object{"authorize_params": "prompt=consent"}, // its refresh tokens need it
+			fill:  url.Values{"login": {"alice"}, "password": {"any"}},
+			user:  "alice@provider.example",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			issuer := test.start(t)
+			s := newServer(t)
+			config := object{
+				"authority_url": issuer, "client_id": "vault", "client_secret": "the-secret-of-the-tests-client",
+				"redirect_uris": loopbackURL, "scopes": "",
+			}
+			for field, value := range test.extra {
+				config[field] = value
+			}
+			s.put("entra/config", config).want(204)
+			login := s.put("entra/login/alice", nil).want(200)
+			redirected := signInAt(t, login.text("auth_url"), test.fill)
+			done := s.put("entra/callback/alice", object{"url": redirected}).want(200)
+			if done.text("username") != test.user {
+				t.Errorf("signed in as %s", done.text("username"))
+			}
+			last := s.get("entra/token/alice").want(200).text("access_token")
+			for round := range 4 {
+				if round == 2 {
+					s.reloadPlugin()
+				}
+				// Many at once share one refresh; a used refresh token never goes out.
+				var callers sync.WaitGroup
+				for range 10 {
+					callers.Go(func() {
+						if a, err := s.try("PUT", "entra/refresh/alice", nil); err != nil || a.status != 200 {
+							t.Errorf("refresh: %v, %s", err, a.body)
+						}
+					})
+				}
+				callers.Wait()
+				now := s.get("entra/token/alice").want(200).text("access_token")
+				if now == last {
+					t.Error("the token is the same after a refresh")
+				}
+				last = now
+				time.Sleep(1100 * time.Millisecond) // a forced refresh counts for a second
+			}
+			// Someone else's account is refused, and the grant goes on.
+			if state := s.get("entra/account/alice").want(200).text("state"); state != "active" {
+				t.Errorf("the account is %s", state)
+			}
+		})
+	}
+}
