@@ -34,6 +34,10 @@ type fault struct {
 	notFound    bool // 404 by any method
 	refusedUser bool // somebody else than the account's user signed in
 
+	// For the callback's page.
+	unknownState bool
+	expired      bool
+
 	code          string // what Entra called it, for an administrator to search
 	correlationID string // and the id to look it up by
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,9 +92,9 @@ func (b *backend) confirmPage(login *loginEntry, resp *authorizationResponse) *p
 		Facts: []pageFact{
 			{"Account", login.Account},
 			{"Vault mount", b.mount()},
-			{"Asked for by", login.RequestedBy.String()},
+			{"Asked for by", cut(login.RequestedBy.String())},
 			{"Asked for at", login.RequestedBy.Time.Format(time.RFC1123)},
-			{"Permissions", strings.Join(login.Consent, ", ")},
+			{"Permissions", strings.Join(permissions(login.Consent), ", ")},
 		},
 		Confirm: &confirmForm{Code: resp.code.Reveal(), State: resp.state, Issuer: resp.issuer},
 	}
@@ -105,12 +106,19 @@ func (b *backend) donePage(login *loginEntry, e *accountEntry) *page {
 		Title:  "You are signed in",
 		Text:   []string{"Vault now keeps this sign-in. You can close this page."},
 		Facts: []pageFact{
-			{"Signed in", displayUser(e)},
+			{"Signed in", cut(displayUser(e))},
 			{"Account", login.Account},
 			{"Vault mount", b.mount()},
-			{"Permissions", strings.Join(e.Granted, ", ")},
+			{"Permissions", strings.Join(permissions(e.Granted), ", ")},
 		},
 	}
+}
+
+// permissions are the scopes that let somebody do something.
+func permissions(scopes []string) []string {
+	return slices.DeleteFunc(slices.Clone(scopes), func(scope string) bool {
+		return slices.Contains([]string{"openid", "profile", "email", "offline_access"}, scope)
+	})
 }
 
 func displayUser(e *accountEntry) string {
@@ -133,9 +141,15 @@ func (b *backend) cancelledPage(login *loginEntry) *page {
 func (b *backend) faultPage(f *fault) *page {
 	p := &page{status: http.StatusBadRequest, Title: "The sign-in did not work", Text: []string{f.text}}
 	switch {
+	case f.unknownState:
+		return usedPage()
+	case f.expired:
+		p.Title = "This sign-in has expired"
+		p.Text = append(p.Text, "Nothing was kept.")
 	case f.refusedUser:
 		p.status = http.StatusForbidden
 		p.Title = "This account is not yours to sign in to"
+		p.Text = append(p.Text, "Nothing of your sign-in was kept.")
 	case f.word == entraUnavailable:
 		p.status = http.StatusBadGateway
 		p.Title = "Microsoft Entra ID did not answer"
@@ -150,6 +164,30 @@ func (b *backend) faultPage(f *fault) *page {
 		p.ForAdmin = strings.TrimSpace(f.code + "\ncorrelation_id " + f.correlationID)
 	}
 	return p
+}
+
+// maxShown is how many runes of a value that somebody else chose a page shows.
+const maxShown = 200
+
+// cut shortens an over-long value.
+func cut(value string) string {
+	if runes := []rune(value); len(runes) > maxShown {
+		return string(runes[:maxShown-1]) + "…"
+	}
+	return value
+}
+
+// usedPage answers a state that no login waits for: a reload, the back button, or
+// a stranger. Who has just signed in must not be frightened by it.
+func usedPage() *page {
+	return &page{
+		status: http.StatusBadRequest,
+		Title:  "Nothing waits for this sign-in",
+		Text: []string{
+			"It has been completed or cancelled already, it was replaced by a newer one, or it never began here (unknown state).",
+			"If you have just signed in, all is well: you can close this page. Otherwise start the sign-in again.",
+		},
+	}
 }
 
 func internalErrorPage() *page {

@@ -43,7 +43,9 @@ func (r *authorizationResponse) check() *fault {
 // unknownState answers a state that no login waits for. It shows nothing of the
 // request.
 func unknownState() *fault {
-	return failedLogin("unknown state: the login was used already, was replaced by newer ones, or never began here")
+	f := failedLogin("unknown state: the login was used already, was replaced by newer ones, or never began here")
+	f.unknownState = true
+	return f
 }
 
 // expired is the answer to a callback that comes too late, nil if it is in time.
@@ -52,6 +54,7 @@ func (l *loginEntry) expired(now time.Time) *fault {
 		return nil
 	}
 	f := failedLogin("the login for account %q expired at %s", l.Account, formatTime(l.Expiry))
+	f.expired = true
 	f.next = loginCommand(l.Account)
 	return f
 }
@@ -124,6 +127,7 @@ func usedLogin(e *accountEntry, account, hash string) *fault {
 	if e == nil || e.LatestLogin == nil || e.LatestLogin.StateHash != hash {
 		return f
 	}
+	f.unknownState = false
 	switch login := e.LatestLogin; {
 	case login.Status == loginSucceeded:
 		f.text = fmt.Sprintf("already used: signed in as %s at %s", login.Username, formatTime(login.Time))
