@@ -182,9 +182,9 @@ func (c *Client) checkDiscoveredIssuer(ctx context.Context, issuer string) error
 	return nil
 }
 
-// issuerFits: is this the issuer of that authority? It is the same URL, but for what Entra does:
-// it answers for a domain (or a shared word) with the tenant's GUID (or the placeholder) in its place, on v1 authorities with
-// another host of the cloud, at External ID with the GUID as the host, at B2C with the GUID and without the policy.
+// issuerFits: is this the issuer of that authority? It is the same URL, but for what Entra does: it answers for a domain or a
+// shared word with the tenant's GUID or the placeholder in its place, on v1 authorities with another host of the cloud, at
+// External ID with the GUID as the host's name too, at B2C with the GUID and without the policy.
 func issuerFits(base, issuer string) bool {
 	if strings.TrimRight(issuer, "/") == base {
 		return true
@@ -194,26 +194,35 @@ func issuerFits(base, issuer string) bool {
 	if errBase != nil || errIssuer != nil || i.Scheme != b.Scheme || endpointProblem(issuer, true) != "" {
 		return false
 	}
-	switch {
-	case sameDomain(b, i, ".ciamlogin.com"), b.Host == i.Host && sameDomain(b, i, ".b2clogin.com"):
-		return true
-	case b.Host == i.Host:
-		tenant, rest := splitTenant(i.Path)
-		_, restBase := splitTenant(b.Path)
-		return (guid.MatchString(tenant) || tenant == tenantPlaceholder) && rest == restBase
+	if strings.HasSuffix(b.Host, ".b2clogin.com") {
+		return i.Host == b.Host // the path depends on the policy's "issuer (iss) claim" setting
 	}
-	tenant, rest := splitTenant(i.Path)
-	return isEntraHost(b.Host) && isEntraHost(i.Host) && (guid.MatchString(tenant) || tenant == tenantPlaceholder) && (rest == "" || rest == "v2.0")
+	tenant, version := splitTenant(i.Path)
+	asked, restBase := splitTenant(b.Path)
+	if !tenantFits(asked, tenant) || version != "" && version != "v2.0" {
+		return false
+	}
+	switch {
+	case strings.HasSuffix(b.Host, ".ciamlogin.com"):
+		return i.Host == b.Host || strings.EqualFold(i.Host, tenant+".ciamlogin.com")
+	case i.Host == b.Host:
+		return version == restBase
+	}
+	return isEntraHost(b.Host) && isEntraHost(i.Host)
+}
+
+// tenantFits: can the issuer of an authority for the tenant asked name this one? A GUID stands for nothing but itself.
+func tenantFits(asked, named string) bool {
+	if guid.MatchString(asked) {
+		return strings.EqualFold(asked, named)
+	}
+	return asked != "" && (guid.MatchString(named) || named == tenantPlaceholder)
 }
 
 // splitTenant parts an authority's path in its first segment, the tenant, and the rest.
 func splitTenant(path string) (tenant, rest string) {
 	tenant, rest, _ = strings.Cut(strings.Trim(path, "/"), "/")
 	return tenant, rest
-}
-
-func sameDomain(a, b *url.URL, suffix string) bool {
-	return strings.HasSuffix(a.Host, suffix) && strings.HasSuffix(b.Host, suffix)
 }
 
 // isEntraHost: the hosts that issue for each other, the clouds' and those of v1 tokens and older names.

@@ -81,9 +81,6 @@ func TestClassifyAuthorize(t *testing.T) {
 		{"", "", "", ClassSignIn, 0},
 	} {
 		e := AuthorizeError(test.code, test.description, test.subcode)
-		if test.subcode == "cancel" && e.Class == ClassBlocked {
-			e.Class = ClassSignIn // 65004 says the same: the person declined
-		}
 		if e.Class != test.class || e.AADSTS != test.aadsts || e.Code != test.code {
 			t.Errorf("%s %q: %s AADSTS%d, want %s", test.code, test.description, e.Class, e.AADSTS, test.class)
 		}

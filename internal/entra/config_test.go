@@ -45,6 +45,29 @@ func TestValidate(t *testing.T) {
 		"an own parameter":            {func(c *Config) { c.AuthorizeParams = map[string]string{"prompt": "consent"} }, ""},
 		"the engine's parameter":      {func(c *Config) { c.AuthorizeParams = map[string]string{"code_challenge_method": "plain"} }, "authorize_params"},
 		"the engine's, in capitals":   {func(c *Config) { c.AuthorizeParams = map[string]string{"STATE": "x"} }, "authorize_params"},
+		"common, in capitals":         {func(c *Config) { c.TenantID = "COMMON" }, ""},
+		"an address":                  {func(c *Config) { c.TenantID = "10.0.0.1" }, "tenant_id"},
+		"a domain and a query":        {func(c *Config) { c.TenantID = "contoso.example?x" }, "tenant_id"},
+		"a domain and a line":         {func(c *Config) { c.TenantID = "contoso.example\n" }, "tenant_id"},
+		"a domain beginning with -":   {func(c *Config) { c.TenantID = "-contoso.example" }, "tenant_id"},
+		"a GUID and more":             {func(c *Config) { c.TenantID = testTenant + "0" }, "tenant_id"},
+		"a client with a line":        {func(c *Config) { c.ClientID = "a\nb" }, "client_id"},
+		"an authority with a slash":   {func(c *Config) { c.AuthorityURL = "https://login.example/x/" }, ""},
+		"a fragment":                  {func(c *Config) { c.AuthorityURL = "https://login.example/x#y" }, "authority_url"},
+		"no host":                     {func(c *Config) { c.AuthorityURL = "https:///x" }, "authority_url"},
+		"another scheme":              {func(c *Config) { c.AuthorityURL = "ldap://login.example/x" }, "authority_url"},
+		"no scheme":                   {func(c *Config) { c.AuthorityURL = "login.example/x" }, "authority_url"},
+		"http at any address":         {func(c *Config) { c.AuthorityURL = "http://0.0.0.0/x" }, "authority_url"},
+		"an issuer with a password":   {func(c *Config) { c.Issuer = "https://u:p@issuer.example/" }, "issuer"},
+		"an issuer of plain http":     {func(c *Config) { c.Issuer = "http://issuer.example/" }, "issuer"},
+		"a key as CA":                 {func(c *Config) { c.CAPEM = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----" }, "ca_pem"},
+		"a CA of blanks":              {func(c *Config) { c.CAPEM = " \n" }, "ca_pem"},
+		"a parameter without a name":  {func(c *Config) { c.AuthorizeParams = map[string]string{" ": "x"} }, "authorize_params"},
+		"claims as parameter":         {func(c *Config) { c.AuthorizeParams = map[string]string{"claims": "{}"} }, ""},
+		"claims that are no object":   {func(c *Config) { c.AuthorizeParams = map[string]string{"claims": "[]"} }, "authorize_params"},
+		"a capability":                {func(c *Config) { c.Capabilities = []string{"cp1"} }, ""},
+		"an empty capability":         {func(c *Config) { c.Capabilities = []string{""} }, "client_capabilities"},
+		"a capability of two words":   {func(c *Config) { c.Capabilities = []string{"cp1 cp2"} }, "client_capabilities"},
 		"a negative timeout":          {func(c *Config) { c.RequestTimeout = -1 }, "request_timeout"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,6 +82,17 @@ func TestValidate(t *testing.T) {
 				t.Errorf("answered %v", err)
 			}
 		})
+	}
+}
+
+// TestEngineParams: none of what a login sets itself can be configured.
+func TestEngineParams(t *testing.T) {
+	for _, name := range strings.Fields("client_id response_type redirect_uri scope state nonce code_challenge code_challenge_method response_mode client_info") {
+		_, err := New(Config{TenantID: testTenant, ClientID: testClient, AuthorizeParams: map[string]string{name: "x"}})
+		var field *FieldError
+		if !errors.As(err, &field) || field.Field != "authorize_params" || !strings.Contains(field.Problem, name) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -115,7 +149,18 @@ func TestIssuerFits(t *testing.T) {
 		{"https://c.ciamlogin.com/c.onmicrosoft.com/v2.0", "https://" + g + ".ciamlogin.com/" + g + "/v2.0", true},
 		{"https://c.ciamlogin.com/c.onmicrosoft.com/v2.0", "https://evil.example/" + g + "/v2.0", false},
 		{"https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_x/v2.0", "https://c.b2clogin.com/" + g + "/v2.0/", true},
+		{"https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_x/v2.0", "https://c.b2clogin.com/tfp/" + g + "/b2c_1_x/v2.0/", true},
 		{"https://c.b2clogin.com/c.onmicrosoft.com/B2C_1_x/v2.0", "https://d.b2clogin.com/" + g + "/v2.0/", false},
+		{"https://c.ciamlogin.com/c.onmicrosoft.com/v2.0", "https://c.ciamlogin.com/" + g + "/v2.0", true},
+		{"https://c.ciamlogin.com/c.onmicrosoft.com/v2.0", "https://d.ciamlogin.com/" + g + "/v2.0", false},
+		{"https://c.ciamlogin.com/c.onmicrosoft.com/v2.0", "https://" + otherTenant + ".ciamlogin.com/" + g + "/v2.0", false},
+		{"https://login.microsoftonline.com/" + g + "/v2.0", "https://login.microsoftonline.com/" + otherTenant + "/v2.0", false},
+		{"https://login.microsoftonline.com/" + g + "/v2.0", "https://login.microsoftonline.com/{tenantid}/v2.0", false},
+		{"https://login.microsoftonline.com/" + g, "https://sts.windows.net/" + g + "/", true},
+		{"https://login.microsoftonline.com/" + g, "https://sts.windows.net/" + otherTenant + "/", false},
+		{"https://op.example/realms/x", "https://op.example/" + g + "/x", false},
+		{"https://op.example", "https://op.example/" + g, false},
+		{"https://op.example/x", "https://u:p@op.example/x", false},
 	} {
 		if got := issuerFits(test.base, test.issuer); got != test.fits {
 			t.Errorf("%s at %s: %v", test.issuer, test.base, got)

@@ -35,8 +35,12 @@ func TestIDTokenClaims(t *testing.T) {
 		"azp is no string":             {map[string]any{"azp": 1}, "azp"},
 		"another issuer":               {map[string]any{"iss": "https://evil.example/v2.0"}, "issue"},
 		"no issuer":                    {map[string]any{"iss": nil}, "issue"},
-		"another tenant":               {map[string]any{"tid": "6babcaad-604b-40ac-a9d7-9fd97c0b779f"}, "ten"},
-		"tid no GUID":                  {map[string]any{"tid": "x/../y"}, "t"},
+		"another tenant":               {map[string]any{"tid": otherTenant}, "is not the tenant"},
+		"tid no GUID":                  {map[string]any{"tid": "x/../y"}, "is not the tenant"},
+		"no tid":                       {map[string]any{"tid": nil}, "is not the tenant"},
+		"iss a second time":            {map[string]any{"iss": "https://evil.example/", "iſs": p.issuer(testTenant)}, "ambiguous"},
+		"nbf is negative":              {map[string]any{"nbf": -1}, "nbf is not a date"},
+		"exp is in the far future":     {map[string]any{"exp": int64(1) << 41}, "exp"},
 		"no sub":                       {map[string]any{"sub": nil}, "sub"},
 		"empty sub":                    {map[string]any{"sub": ""}, "sub"},
 		"sub is a number":              {map[string]any{"sub": 7}, "claims"},
@@ -117,7 +121,7 @@ func TestIDTokenSignature(t *testing.T) {
 
 // TestIDTokenIssuers: what counts as the issuer, at each kind of authority.
 func TestIDTokenIssuers(t *testing.T) {
-	const other = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+	const other = otherTenant
 	for name, test := range map[string]struct {
 		authority, tenantID, discovered string // tenant in the URL; tenant_id; tenant in discovery's issuer
 		tid, iss                        string // of the token
@@ -135,6 +139,13 @@ func TestIDTokenIssuers(t *testing.T) {
 		"a domain, token of another":    {"contoso.example", "", testTenant, other, other, "", false},
 		"a GUID beside the authority":   {"contoso.example", testTenant, testTenant, testTenant, testTenant, "", true},
 		"the GUID is another":           {"contoso.example", other, testTenant, testTenant, testTenant, "", false},
+		"common, a personal account":    {"common", "", tenantPlaceholder, personalTenant, personalTenant, "", true},
+		"organizations":                 {"organizations", "", tenantPlaceholder, other, other, "", true},
+		"organizations, personal":       {"organizations", "", tenantPlaceholder, personalTenant, personalTenant, "", false},
+		"Organizations, personal":       {"Organizations", "", tenantPlaceholder, personalTenant, personalTenant, "", false},
+		"consumers, a personal account": {"consumers", "", personalTenant, personalTenant, personalTenant, "", true},
+		"consumers, a work account":     {"consumers", "", personalTenant, other, other, "", false},
+		"one tenant, key of another":    {testTenant, "", testTenant, testTenant, testTenant, other, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)

@@ -26,18 +26,14 @@ func (c *Client) issuerRule(ctx context.Context) (issuerRule, error) {
 	if err != nil {
 		return issuerRule{}, err
 	}
+	asked, _ := splitTenant(c.authority.path())
+	rule := issuerRule{pattern: doc.Issuer, tenant: c.tenantGUID(), noPersonal: strings.EqualFold(asked, "organizations")}
 	if c.cfg.Issuer != "" {
-		return issuerRule{pattern: c.cfg.Issuer, tenant: c.tenantGUID()}, nil
-	}
-	rule := issuerRule{pattern: doc.Issuer, tenant: c.tenantGUID(), keysHaveSame: true}
-	if c.authority.custom {
-		shared, _ := splitTenant(c.authority.path())
-		rule.noPersonal = shared == "organizations"
-		rule.keysHaveSame = !c.authority.isCustomerDirectory()
+		rule.pattern = c.cfg.Issuer
 		return rule, nil
 	}
-	rule.noPersonal = c.authority.tenant == "organizations"
-	if !rule.shared() {
+	rule.keysHaveSame = !c.authority.isCustomerDirectory()
+	if !c.authority.custom && !rule.shared() {
 		rule.tenant, _ = splitTenant(authority{base: doc.Issuer}.path())
 		rule.impliesTid = true
 	}

@@ -20,8 +20,9 @@ import (
 )
 
 const (
-	testTenant = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0"
-	testClient = "ac4de76e-07f3-4492-bdf5-1a14eaea26f8"
+	testTenant  = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0"
+	otherTenant = "6babcaad-604b-40ac-a9d7-9fd97c0b779f"
+	testClient  = "ac4de76e-07f3-4492-bdf5-1a14eaea26f8"
 )
 
 // provider is a small OpenID provider whose every answer a test can spoil. What it

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// loginCommand is vault-entra-login as a person runs it.
+type loginCommand struct {
+	t    testing.TB
+	cmd  *exec.Cmd
+	in   *os.File
+	out  safeBuffer // what a script reads
+	says safeBuffer // what a person reads
+}
+
+// safeBuffer can be read while a program writes to it.
+type safeBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *safeBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+
+func (s *safeBuffer) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.String()
+}
+
+// loginBinary is built once.
+var loginBinary = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(filepath.Dir(built.simulator), "vault-entra-login")
+	out, err := exec.Command("go", "build", "-C", "..", "-buildvcs=false", "-o", binary, "./cmd/vault-entra-login").CombinedOutput()
+	if err != nil {
+		return string(out), err
+	}
+	return binary, nil
+})
+
+// startLogin starts the command with a token from the token helper's file.
+func (e *engine) startLogin(args ...string) *loginCommand {
+	e.t.Helper()
+	binary, err := loginBinary()
+	if err != nil {
+		e.t.Fatalf("%v: %s", err, binary)
+	}
+	home := e.t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, ".vault-token"), []byte(e.token), 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	c := &loginCommand{t: e.t, cmd: exec.Command(binary, args...)}
+	c.cmd.Env = []string{"HOME=" + home, "VAULT_ADDR=" + e.addr, "PATH=" + os.Getenv("PATH")}
+	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.says
+	in, feed, err := os.Pipe()
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	c.cmd.Stdin, c.in = in, feed
+	if err := c.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	in.Close()
+	e.t.Cleanup(func() {
+		_ = c.cmd.Process.Kill()
+		feed.Close()
+	})
+	return c
+}
+
+// finds waits until the command has said something.
+func (c *loginCommand) finds(pattern string) string {
+	c.t.Helper()
+	expression := regexp.MustCompile(pattern)
+	var found string
+	eventually(c.t, 20*time.Second, "the command says "+pattern, func() error {
+		if match := expression.FindStringSubmatch(c.says.String()); match != nil {
+			found = match[len(match)-1]
+			return nil
+		}
+		return errors.New("it says " + c.says.String())
+	})
+	return found
+}
+
+// ends waits for the command and returns its exit status.
+func (c *loginCommand) ends() int {
+	c.t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		_ = c.cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(40 * time.Second):
+		c.t.Fatalf("the command does not end: %s", c.says.String())
+	}
+	return c.cmd.ProcessState.ExitCode()
+}
+
+func (e *engine) redirectOf(authURL, user, action string) string {
+	e.t.Helper()
+	var redirect struct {
+		URL string `json:"url"`
+	}
+	e.sim.control("signin", object{"auth_url": authURL, "user": user, "action": action}, &redirect)
+	return redirect.URL
+}
+
+const addressPattern = `(?s)(https://127\S+)`
+
+// The three ways to sign in at a terminal, and how each can end.
+func TestLoginCommand(t *testing.T) {
+	t.Parallel()
+	e := withRoles(t)
+	e.configure(object{"redirect_uris": []string{e.callbackURL(), loopbackURL}})
+
+	// By a browser that comes back to the listener.
+	c := e.startLogin("-roles", "arm", "alice")
+	authURL := c.finds(addressPattern)
+	redirect := e.redirectOf(authURL, "alice", "signin")
+	resp, err := http.Get(redirect)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatalf("the listener answered %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if exit := c.ends(); exit != 0 || !strings.Contains(c.out.String(), "Signed in as Alice Ahlgren (alice@contoso.example).") ||
+		!strings.Contains(c.out.String(), "vault read entra/token/alice/arm") {
+		t.Errorf("exit %d: %s%s", exit, c.out.String(), c.says.String())
+	}
+	e.get("entra/token/alice/arm").want(200)
+
+	// By pasting, for a script.
+	c = e.startLogin("-print", "-json", "bob")
+	redirect = e.redirectOf(c.finds(addressPattern), "bob", "signin")
+	if _, err := c.in.WriteString(redirect + "\n"); err != nil {
+		t.Fatal(err)
+	}
+	var result struct{ Account, Username string }
+	if exit := c.ends(); exit != 0 || json.Unmarshal([]byte(c.out.String()), &result) != nil || result.Username != "bob@contoso.example" {
+		t.Errorf("exit %d: %s%s", exit, c.out.String(), c.says.String())
+	}
+
+	// A wrong account, a cancelled sign-in, a device code that is not allowed.
+	c = e.startLogin("-no-browser", "alice")
+	resp, err = http.Get(e.redirectOf(c.finds(addressPattern), "alice", "cancel"))
+	if err != nil || resp.StatusCode != 502 {
+		t.Fatalf("the listener answered %v, %v", resp, err)
+	}
+	resp.Body.Close()
+	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "login_failed: ") {
+		t.Errorf("exit %d: %s", exit, c.says.String())
+	}
+	c = e.startLogin("-device", "alice")
+	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "allow_device_code=true") {
+		t.Errorf("exit %d: %s", exit, c.says.String())
+	}
+
+	// Ctrl-C leaves nothing half done.
+	c = e.startLogin("alice")
+	c.finds(addressPattern)
+	if err := c.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	if exit := c.ends(); exit != 130 {
+		t.Errorf("exit %d: %s", exit, c.says.String())
+	}
+	e.get("entra/token/alice").want(200)
+
+	// By a device code.
+	e.configure(object{"client_id": e.sim.PublicClientID, "client_secret": "", "allow_device_code": true})
+	c = e.startLogin("-device", "carol")
+	code := c.finds(`enter the code\s+(\S+)`)
+	e.sim.control("device", object{"user_code": code, "user": "carol", "action": "signin"}, nil)
+	if exit := c.ends(); exit != 0 || !strings.Contains(c.out.String(), "Signed in as carol@contoso.example.") {
+		t.Errorf("exit %d: %s%s", exit, c.out.String(), c.says.String())
+	}
+	e.get("entra/token/carol").want(200)
+	c = e.startLogin("-device", "alice2")
+	code = c.finds(`enter the code\s+(\S+)`)
+	e.sim.control("device", object{"user_code": code, "user": "alice", "action": "cancel"}, nil)
+	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "login_failed: ") {
+		t.Errorf("exit %d: %s", exit, c.says.String())
+	}
+}
