@@ -49,7 +49,7 @@ func TestInterruptions(t *testing.T) {
 			if n := e.sim.tokenRequests() - requests; n != 0 {
 				t.Fatalf("%d token requests for a token that is held", n)
 			}
-			wantPage(t, b.submit(page, url.Values{"decision": {"confirm"}}), 400, "The sign-in did not work")
+			wantPage(t, b.submit(page, url.Values{"decision": {"confirm"}}), 400, "Nothing waits for this sign-in")
 		})
 	}
 }

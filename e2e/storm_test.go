@@ -8,8 +8,8 @@ import (
 	"maps"
 	"math/rand/v2"
 	"net/http"
-	"os"
-	"regexp"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -236,26 +236,25 @@ func (e *engine) proveGood(name string) error {
 	return nil
 }
 
-var pluginStarted = regexp.MustCompile(`plugin started: .*pid=(\d+)`)
-
-// pluginProcesses are the plugin processes of a server that live: those that its
-// log names and that are in its process group, so that no other is ever taken
-// for one.
+// pluginProcesses are the plugin processes of a server that live: those in its own
+// process group, so that no other is ever taken for one.
 func (s *server) pluginProcesses() []int {
 	s.t.Helper()
-	content, err := os.ReadFile(s.logFile())
+	listed, err := exec.Command("ps", "-A", "-o", "pid=,pgid=,args=").Output()
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	var alive []int
-	for _, m := range pluginStarted.FindAllSubmatch(content, -1) {
-		pid, err := strconv.Atoi(string(m[1]))
+	for _, line := range strings.Split(string(listed), "\n") {
+		fields := strings.Fields(line)
+		if len(fields) < 3 || fields[1] != strconv.Itoa(s.process.cmd.Process.Pid) || filepath.Base(fields[2]) != pluginName {
+			continue
+		}
+		pid, err := strconv.Atoi(fields[0])
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if group, err := syscall.Getpgid(pid); err == nil && group == s.process.cmd.Process.Pid && !slices.Contains(alive, pid) {
-			alive = append(alive, pid)
-		}
+		alive = append(alive, pid)
 	}
 	return alive
 }
@@ -284,7 +283,7 @@ func (sim *simulator) holdRefreshes(n int) {
 	eventually(sim.t, upTime, fmt.Sprintf("%d refreshes wait at Entra", n), func() error {
 		waiting := 0
 		for _, r := range sim.requests() {
-			if r.Faulted && !r.Done {
+			if r.GrantType == "refresh_token" && !r.Done {
 				waiting++
 			}
 		}
@@ -319,14 +318,8 @@ func (sim *simulator) rotation(policy string) {
 
 // simulatorRequest is what the simulator's log says of a request.
 type simulatorRequest struct {
-	Endpoint  string    `json:"endpoint"`
-	Time      time.Time `json:"time"`
-	GrantType string    `json:"grant_type"`
-	User      string    `json:"user"`
-	Status    int       `json:"status"`
-	AADSTS    int       `json:"aadsts"`
-	Faulted   bool      `json:"faulted"`
-	Done      bool      `json:"done"`
+	GrantType string `json:"grant_type"`
+	Done      bool   `json:"done"`
 }
 
 func (sim *simulator) requests() []simulatorRequest {

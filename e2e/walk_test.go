@@ -147,7 +147,7 @@ func TestWalkByQuery(t *testing.T) {
 	wantPage(t, page, 200, "Confirm")
 	wantPage(t, b.confirm(page), 200, "You are signed in")
 	e.readToken("alice")
-	wantPage(t, b.follow(redirect), 400, "The sign-in did not work") // its state is used
+	wantPage(t, b.follow(redirect), 400, "Nothing waits for this sign-in") // its state is used
 
 	e.configure(object{"confirm_callback": false})
 	b = newBrowser(e.sim)
@@ -164,7 +164,7 @@ func TestWalkCancelled(t *testing.T) {
 	b := newBrowser(e.sim)
 	page := b.follow(b.signIn(e.login("alice", nil), "alice"))
 	wantPage(t, b.submit(page, url.Values{"decision": {"cancel"}}), 200, "Cancelled")
-	wantPage(t, b.confirm(page), 400, "The sign-in did not work") // the login is consumed
+	wantPage(t, b.confirm(page), 400, "Nothing waits for this sign-in") // the login is consumed
 
 	b = newBrowser(e.sim)
 	page = b.submit(b.open(e.login("alice", nil)), url.Values{"action": {"cancel"}})
