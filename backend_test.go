@@ -284,9 +284,10 @@ func (m *mount) age(account string, left time.Duration) {
 	_, err := m.b.accounts.update(context.Background(), m.storage, account, func(e *accountEntry) (*accountEntry, error) {
 		for role, held := range e.Tokens {
 			by := time.Now().Add(left).Sub(held.Expiry)
-			held.Expiry = held.Expiry.Add(by)
-			held.ObtainedAt = held.ObtainedAt.Add(by)
-			e.Tokens[role] = held
+			e.Tokens[role] = &heldToken{ // not in place: readers hold the old one
+				AccessToken: held.AccessToken, TokenType: held.TokenType, Scope: held.Scope, Wanted: held.Wanted,
+				ObtainedAt: held.ObtainedAt.Add(by), Expiry: held.Expiry.Add(by),
+			}
 		}
 		return e, nil
 	})

@@ -29,7 +29,7 @@ func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options, mes
 	authURL := text(login, "auth_url")
 	opened, err := url.Parse(authURL)
 	if err != nil || opened.Query().Get("state") == "" {
-		return nil, refused{errors.New("Vault's auth_url holds no state")}
+		return nil, refused{errors.New("auth_url from Vault holds no state")}
 	}
 	if opts.noBrowser || !openBrowser(authURL) {
 		fmt.Fprintf(messages, "Open this address in a browser on this machine and sign in:\n\n%s\n\n", authURL)

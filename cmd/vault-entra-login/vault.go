@@ -23,7 +23,7 @@ type vaultClient struct {
 func newVault(mount string) (*vaultClient, error) {
 	client, err := api.NewClient(api.DefaultConfig())
 	if err != nil {
-		return nil, fmt.Errorf("Vault's client: %w", err)
+		return nil, fmt.Errorf("client for Vault: %w", err)
 	}
 	if client.Token() == "" {
 		helper, err := cliconfig.DefaultTokenHelper()
@@ -62,11 +62,11 @@ func (v *vaultClient) explain(ctx context.Context, secret *api.Secret, err error
 	case errors.As(err, &answer) && len(answer.Errors) > 0:
 		return refused{errors.New(strings.Join(answer.Errors, "; "))}
 	case errors.As(err, &answer):
-		return refused{fmt.Errorf("Vault answered with status %d", answer.StatusCode)}
+		return refused{fmt.Errorf("status %d from Vault", answer.StatusCode)}
 	case err != nil:
 		return err
 	case secret == nil:
-		return refused{errors.New("Vault answered with nothing: is the mount right?")}
+		return refused{errors.New("no answer from Vault: is the mount right?")}
 	}
 	return nil
 }

@@ -159,6 +159,12 @@ func (r *report) finish(e event) {
 			r.count(e.Package, s, t)
 		}
 	}
+	for _, t := range s.order {
+		// What the race detector says may stand with a test that passed.
+		if e.Action == "fail" && t.result != "fail" && strings.Contains(t.output.String(), "WARNING: DATA RACE") {
+			fmt.Fprintf(r.out, "--- RACE: %s %s\n%s", e.Package, t.name, t.output.String())
+		}
+	}
 	if e.Action == "fail" && r.failed == failed {
 		r.failed++
 		fmt.Fprintf(r.out, "--- FAIL: %s\n%s", e.Package, s.tests[""].output.String())

@@ -65,6 +65,17 @@ func TestReport(t *testing.T) {
 			},
 			failed: 1, says: "x.go:1: oh\n",
 		},
+		"a race is told where a test passed": {
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"WARNING: DATA RACE\n"}`,
+				`{"Action":"pass","Package":"p","Test":"TestA"}`,
+				`{"Action":"run","Package":"p","Test":"TestB"}`,
+				`{"Action":"fail","Package":"p","Test":"TestB"}`,
+				`{"Action":"fail","Package":"p"}`,
+			},
+			passed: 1, failed: 1, says: "--- RACE: p TestA\nWARNING: DATA RACE\n",
+		},
 		"panic ends the package in a test": {
 			events: []string{
 				`{"Action":"run","Package":"p","Test":"TestA"}`,
