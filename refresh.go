@@ -179,7 +179,7 @@ func (b *backend) standsAgainst(e *accountEntry, reg *registration, want wish, n
 // account's turn; the entry may have changed by the time Entra answers, and a
 // sign-in, an import or a delete meanwhile wins.
 func (b *backend) exchange(ctx context.Context, s logical.Storage, reg *registration, want wish, e *accountEntry) (*accountEntry, error) {
-	tokens, used, err := b.callEntra(ctx, reg, want, e)
+	tokens, used, err := b.callEntra(ctx, s, reg, want, e)
 	if err != nil {
 		return nil, b.noteRefusal(ctx, s, want, e, err)
 	}
@@ -213,7 +213,7 @@ func (b *backend) exchange(ctx context.Context, s logical.Storage, reg *registra
 // callEntra makes at most two requests: a second one after a network error or a
 // 5xx without a Retry-After, or with the predecessor of a refresh token that has
 // never worked. used is the refresh token that was accepted.
-func (b *backend) callEntra(ctx context.Context, reg *registration, want wish, e *accountEntry) (tokens *entra.Tokens, used entra.Secret, err error) {
+func (b *backend) callEntra(ctx context.Context, s logical.Storage, reg *registration, want wish, e *accountEntry) (tokens *entra.Tokens, used entra.Secret, err error) {
 	ask := entra.RefreshRequest{
 		RefreshToken: e.RefreshToken,
 		Scopes:       want.scopes,
@@ -238,8 +238,19 @@ func (b *backend) callEntra(ctx context.Context, reg *registration, want wish, e
 	default:
 		return nil, "", err
 	}
+	if !b.unchanged(ctx, s, want.account, e.Generation) {
+		return nil, "", err
+	}
 	tokens, err = reg.client.Refresh(ctx, ask)
 	return tokens, ask.RefreshToken, err
+}
+
+// unchanged reports whether storage answers and the account is still the same. A
+// plugin process outlives a Vault that is killed: it must not go on spending
+// refresh tokens that the next active node has.
+func (b *backend) unchanged(ctx context.Context, s logical.Storage, account, generation string) bool {
+	e, err := b.accounts.read(ctx, s, account)
+	return err == nil && e != nil && e.Generation == generation
 }
 
 // neverIssued tells Entra's refusal of a refresh token it does not know. Other

@@ -285,6 +285,29 @@ func TestRefreshStorageFailures(t *testing.T) {
 }
 
 // TestUnsavedIsWrittenBeforeTheStop: Clean waits for the last attempt.
+// A plugin whose Vault was killed runs on for a while, and another node is active:
+// it makes no second attempt with a refresh token that it cannot replace.
+func TestNoSecondAttemptWithoutStorage(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.expire("alice")
+	m.sim.ResetCounts()
+	m.refreshFault(entratest.Fault{Drop: true, Times: 1})
+	m.storage.failOn(func(string, string) error {
+		if m.refreshRequests() == 0 {
+			return nil
+		}
+		return errStorage
+	})
+	if resp, err := m.read("token/alice"); err == nil && !resp.IsError() {
+		t.Fatalf("answered %v", resp.Data)
+	}
+	if n := m.refreshRequests(); n != 1 {
+		t.Fatalf("%d requests, want 1", n)
+	}
+}
+
 func TestUnsavedIsWrittenBeforeTheStop(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")

@@ -58,6 +58,7 @@ func TestFailover(t *testing.T) {
 		t.Logf("leader killed %s: another is active after %s, reads are served after %s", round.name,
 			elected.Round(time.Millisecond), time.Since(killed).Round(time.Millisecond))
 
+		c.settle()
 		for _, finish := range people {
 			finish()
 		}
