@@ -18,6 +18,8 @@ type client struct {
 	t     testing.TB
 	addr  string
 	token string
+
+	heard func(*answer) // is told every answer, if it is set
 }
 
 // callTime bounds one call.
@@ -70,7 +72,11 @@ func (c *client) try(method, path string, body any) (*answer, error) {
 		req.Header.Set("X-Vault-Token", c.token)
 	}
 	a := &answer{t: c.t, what: method + " " + path}
-	return a, a.read((&http.Client{Timeout: callTime}).Do(req))
+	err = a.read((&http.Client{Timeout: callTime}).Do(req))
+	if err == nil && c.heard != nil {
+		c.heard(a)
+	}
+	return a, err
 }
 
 func (a *answer) read(resp *http.Response, err error) error {
