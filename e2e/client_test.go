@@ -25,6 +25,12 @@ type client struct {
 // callTime bounds one call.
 const callTime = 30 * time.Second
 
+// direct follows no redirect: a standby that cannot forward yet answers with one.
+var direct = &http.Client{
+	Timeout:       callTime,
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+}
+
 // answer is what Vault said.
 type answer struct {
 	t        testing.TB
@@ -72,7 +78,7 @@ func (c *client) try(method, path string, body any) (*answer, error) {
 		req.Header.Set("X-Vault-Token", c.token)
 	}
 	a := &answer{t: c.t, what: method + " " + path}
-	err = a.read((&http.Client{Timeout: callTime}).Do(req))
+	err = a.read(direct.Do(req))
 	if err == nil && c.heard != nil {
 		c.heard(a)
 	}

@@ -74,9 +74,17 @@ type storm struct {
 	wg       sync.WaitGroup
 
 	mu      sync.Mutex // guards the fields below
-	served  []time.Time
+	reads   []stormRead
+	trouble time.Time      // when a reader was last told of any
 	errors  map[string]int // by what the reader was told
 	expired int            // tokens served that were expired before they were asked for
+}
+
+// stormRead is a read that was served.
+type stormRead struct {
+	asked time.Time
+	took  time.Duration
+	fresh bool // with a token that was there before
 }
 
 // newStorm starts readers of the accounts, at these nodes by turns.
@@ -115,10 +123,20 @@ func (s *storm) note(asked time.Time, a *answer, err error) {
 	switch {
 	case err != nil:
 		s.errors["no answer"]++
+		s.trouble = time.Now()
 	case a.status != 200:
 		s.errors[firstWords(a)]++
+		s.trouble = time.Now()
 	default:
-		s.served = append(s.served, time.Now())
+		obtained, _ := a.Data["last_vault_rotation"].(string)
+		since, err := time.Parse(time.RFC3339, obtained)
+		s.reads = append(s.reads, stormRead{
+			asked: asked, took: time.Since(asked),
+			fresh: err == nil && since.Before(asked.Add(-time.Second)) && len(a.Warnings) == 0,
+		})
+		if len(a.Warnings) > 0 {
+			s.trouble = time.Now()
+		}
 		expires, _ := a.Data["expire_time"].(string)
 		if at, err := time.Parse(time.RFC3339, expires); err != nil || at.Before(asked) {
 			s.expired++
@@ -149,12 +167,19 @@ func (s *storm) end() {
 func (s *storm) servedSince(moment time.Time) (time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, at := range s.served {
-		if !at.Before(moment) {
+	for _, r := range s.reads {
+		if at := r.asked.Add(r.took); !at.Before(moment) {
 			return at, nil
 		}
 	}
 	return moment, errors.New("none was")
+}
+
+// lastTrouble is when a reader was last told of any.
+func (s *storm) lastTrouble() time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.trouble
 }
 
 // awaitService waits until reads are served again after a moment, and returns
@@ -174,9 +199,9 @@ func (s *storm) awaitService(since time.Time) time.Duration {
 func (s *storm) calm() {
 	s.t.Helper()
 	s.end()
-	s.t.Logf("the storm: %d reads served, %s", len(s.served), s.told())
-	if len(s.served) == 0 || s.expired > 0 {
-		s.t.Errorf("%d reads served, %d of them with an expired token", len(s.served), s.expired)
+	s.t.Logf("the storm: %d reads served, %s", len(s.reads), s.told())
+	if len(s.reads) == 0 || s.expired > 0 {
+		s.t.Errorf("%d reads served, %d of them with an expired token", len(s.reads), s.expired)
 	}
 	for what := range s.errors {
 		if strings.Contains(what, "login_required") || strings.Contains(what, "access_denied") || strings.Contains(what, "client_rejected") {
@@ -318,8 +343,10 @@ func (sim *simulator) rotation(policy string) {
 
 // simulatorRequest is what the simulator's log says of a request.
 type simulatorRequest struct {
-	GrantType string `json:"grant_type"`
-	Done      bool   `json:"done"`
+	Time      time.Time `json:"time"`
+	GrantType string    `json:"grant_type"`
+	User      string    `json:"user"`
+	Done      bool      `json:"done"`
 }
 
 func (sim *simulator) requests() []simulatorRequest {

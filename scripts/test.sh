@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Checks everything: format, vet, staticcheck, shellcheck, the unit tests with the
-# race detector, and the end-to-end tests on a real Vault. The last line counts
-# the tests; a check that fails counts as a failure there.
+# race detector, each fuzz target for a moment, and the end-to-end tests on a real
+# Vault. The last line counts the tests; a check that fails counts as a failure
+# there.
 #
 # usage: scripts/test.sh [--quick]
 #
-#   --quick   for daily work: no end-to-end tests
+#   --quick   for daily work: no fuzzing, no end-to-end tests
 #
 # What cannot run on this machine is skipped and listed. With CI set, nothing is
 # skipped: what cannot run is a failure.
@@ -125,6 +126,8 @@ tests "unit tests" . ${race:+"$race"} -timeout 15m ./...
 tests "the scripts' own tools" scripts/tools -timeout 5m ./...
 
 if ! $quick; then
+	check "fuzzing, 3 s each" bounded 900 ./scripts/fuzz.sh 3
+
 	step "find or build Vault"
 	VAULT_BIN=$(bounded 3600 "$root/scripts/vault.sh")
 	export VAULT_BIN
