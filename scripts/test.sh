@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 #
-# Checks everything: format, vet, staticcheck, shellcheck, the unit tests with the
-# race detector, each fuzz target for a moment, and the end-to-end tests on a real
+# Checks everything: format, vet, staticcheck, documents, shellcheck, the unit tests
+# with the race detector, each fuzz target for a moment, and the end-to-end tests on a real
 # Vault. The last line counts the tests; a check that fails counts as a failure
 # there.
 #
@@ -85,6 +85,8 @@ staticcheck() {
 	done
 }
 
+documents() { bounded 300 go run -C scripts/tools ./docscheck "$root"; }
+
 shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
 
 # tests NAME DIR ARGUMENTS...: go test, told and counted by testreport.
@@ -103,6 +105,7 @@ $quick || modules+=(e2e e2e/providers/zitadel)
 check "gofmt" formatted
 check "go vet" vet
 check "staticcheck" staticcheck
+check "links, and tests named in the documents" documents
 if [ -n "${CI:-}" ] && ! command -v shellcheck >/dev/null && command -v apt-get >/dev/null; then
 	step "install shellcheck"
 	{ apt-get update -qq && apt-get install -y -qq shellcheck; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log"
