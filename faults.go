@@ -37,6 +37,9 @@ type fault struct {
 	// For the callback's page.
 	unknownState bool
 	expired      bool
+	declined     bool   // by the person, at Entra
+	said         string // Entra's own words
+	hint         string // for the administrator
 
 	code          string // what Entra called it, for an administrator to search
 	correlationID string // and the id to look it up by

@@ -139,13 +139,19 @@ func (b *backend) cancelledPage(login *loginEntry) *page {
 
 // faultPage explains in a person's words what went wrong and whose turn it is.
 func (b *backend) faultPage(f *fault) *page {
-	p := &page{status: http.StatusBadRequest, Title: "The sign-in did not work", Text: []string{f.text}}
+	p := &page{status: http.StatusBadRequest, Title: "The sign-in did not work", Text: []string{sentence(f.text)}}
+	if f.said != "" {
+		p.Text = []string{"Microsoft Entra ID says: " + sentence(cut(f.said)), "Nothing was kept."}
+	}
 	switch {
 	case f.unknownState:
 		return usedPage()
 	case f.expired:
 		p.Title = "This sign-in has expired"
 		p.Text = append(p.Text, "Nothing was kept.")
+	case f.declined:
+		p.Title = "You did not sign in"
+		p.Text = []string{"You cancelled at Microsoft Entra ID. Nothing was kept, and you can close this page."}
 	case f.refusedUser:
 		p.status = http.StatusForbidden
 		p.Title = "This account is not yours to sign in to"
@@ -161,9 +167,20 @@ func (b *backend) faultPage(f *fault) *page {
 		p.Command = b.command(f.next)
 	}
 	if f.code != "" || f.correlationID != "" {
-		p.ForAdmin = strings.TrimSpace(f.code + "\ncorrelation_id " + f.correlationID)
+		p.ForAdmin = strings.TrimSpace(f.code + "\ncorrelation_id " + f.correlationID + "\n" + f.hint)
 	}
 	return p
+}
+
+// sentence makes a sentence of an error's text. One that begins with the name of a
+// field or a user keeps it as it is.
+func sentence(text string) string {
+	for _, word := range []string{"account ", "the "} {
+		if strings.HasPrefix(text, word) {
+			text = strings.ToUpper(text[:1]) + text[1:]
+		}
+	}
+	return strings.TrimSuffix(text, ".") + "."
 }
 
 // maxShown is how many runes of a value that somebody else chose a page shows.

@@ -225,7 +225,7 @@ func TestCallbackErrorRedirect(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.post(flat(redirect.Params)).want(t, 400, "AADSTS65004", "declined", "vault write -f entra/login/alice")
+	m.post(flat(redirect.Params)).want(t, 400, "AADSTS65004", "You cancelled", "vault write -f entra/login/alice")
 	if status := m.mustRead("login/alice"); status["status"] != loginError || status["error_code"] == "" {
 		t.Errorf("the login reads as %v", status)
 	}

@@ -133,11 +133,18 @@ func (r *refusal) refreshFault(want wish, e *accountEntry) *fault {
 func (r *refusal) loginFault(account string) *fault {
 	f := failedLogin("account %q was not signed in (%s)", account, r.reason())
 	f.next, f.code, f.correlationID = loginCommand(account), r.code(), r.CorrelationID
+	f.said = strings.TrimPrefix(r.Message, r.code()+": ")
 	switch r.Class {
 	case entra.ClassClient:
 		f.word = clientRejected
-		f.text = fmt.Sprintf("account %q was not signed in: Entra refuses this mount's app registration (%s)%s", account, r.reason(), platformHint(r.AADSTS))
+		f.hint = platformHint(r.AADSTS)
+		f.text = fmt.Sprintf("account %q was not signed in: Entra refuses this mount's app registration (%s)", account, r.reason())
+		if f.hint != "" {
+			f.text += "; " + f.hint
+		}
 		f.next = ""
+	case entra.ClassBlocked:
+		f.hint = "An administrator must act before a sign-in works."
 	case entra.ClassTransient:
 		f.word = entraUnavailable
 	}
@@ -149,9 +156,9 @@ func (r *refusal) loginFault(account string) *fault {
 func platformHint(aadsts int) string {
 	switch aadsts {
 	case 7000218:
-		return `; Entra wants a credential: the redirect URI is registered under the platform "Web", so write client_secret to the config, or register it under "Mobile and desktop applications"`
+		return `Entra wants a credential: the redirect URI is registered under the platform "Web", so write client_secret to the config, or register it under "Mobile and desktop applications"`
 	case 700025:
-		return `; Entra wants no credential: the redirect URI is registered under the platform "Mobile and desktop applications", so register it under "Web", or write client_secret="" to the config`
+		return `Entra wants no credential: the redirect URI is registered under the platform "Mobile and desktop applications", so register it under "Web", or write client_secret="" to the config`
 	}
 	return ""
 }

@@ -146,8 +146,10 @@ func usedLogin(e *accountEntry, account, hash string) *fault {
 // redeem exchanges the code for verified tokens, or says why there are none.
 func (b *backend) redeem(ctx context.Context, reg *registration, login *loginEntry, resp *authorizationResponse) (*entra.SignIn, error) {
 	if resp.errorCode != "" {
-		err := entra.AuthorizeError(resp.errorCode, resp.errorDescription, resp.errorSubcode)
-		return nil, refusalOf(err, time.Now()).loginFault(login.Account)
+		r := refusalOf(entra.AuthorizeError(resp.errorCode, resp.errorDescription, resp.errorSubcode), time.Now())
+		f := r.loginFault(login.Account)
+		f.declined = r.Class == entra.ClassSignIn
+		return nil, f
 	}
 	if f := login.detached(reg); f != nil {
 		return nil, f

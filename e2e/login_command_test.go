@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -200,4 +201,36 @@ func TestLoginCommand(t *testing.T) {
 	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "login_failed: ") {
 		t.Errorf("exit %d: %s", exit, c.says.String())
 	}
+}
+
+// TestSignInTranscript: the transcript in docs/sign-in.md is what the command prints.
+func TestSignInTranscript(t *testing.T) {
+	t.Parallel()
+	e := withRoles(t)
+	e.configure(object{"client_id": e.sim.PublicClientID, "client_secret": "", "allow_device_code": true})
+	var made strings.Builder
+	say := func(command string, c *loginCommand) {
+		if exit := c.ends(); exit != 0 {
+			t.Fatalf("%s: exit %d: %s", command, exit, c.says.String())
+		}
+		fmt.Fprintf(&made, "$ %s\n%s%s\n", command, c.says.String(), c.out.String())
+	}
+	visit := func(address string) {
+		resp, err := http.Get(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+
+	c := e.startLogin("-no-browser", "-roles", "mail", "alice")
+	visit(e.redirectOf(c.finds(addressPattern), "alice", "signin"))
+	say("vault-entra-login -no-browser -roles mail alice", c)
+
+	c = e.startLogin("-device", "alice")
+	code := c.finds(`enter the code\s+(\S+)`)
+	e.sim.control("device", object{"user_code": code, "user": "alice", "action": "signin"}, nil)
+	say("vault-entra-login -device alice", c)
+
+	holdTranscript(t, "sign-in.md", made.String())
 }

@@ -168,7 +168,7 @@ func TestWalkCancelled(t *testing.T) {
 
 	b = newBrowser(e.sim)
 	page = b.submit(b.open(e.login("alice", nil)), url.Values{"action": {"cancel"}})
-	wantPage(t, b.follow(page), 400, "The sign-in did not work")
+	wantPage(t, b.follow(page), 400, "You did not sign in")
 
 	login := e.get("entra/login/alice").want(200)
 	if login.text("status") != "failed" || !strings.HasPrefix(login.text("error"), "login_failed: ") {

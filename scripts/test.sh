@@ -89,6 +89,13 @@ documents() { bounded 300 go run -C scripts/tools ./docscheck "$root"; }
 
 shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
 
+# install PACKAGE: a Debian package, in CI only. What still lacks is told later.
+install() {
+	[ -n "${CI:-}" ] && command -v apt-get >/dev/null || return 0
+	step "install $1"
+	{ apt-get update -qq && bounded 900 apt-get install -y -qq "$1"; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log"
+}
+
 # tests NAME DIR ARGUMENTS...: go test, told and counted by testreport.
 tests() {
 	local name=$1 dir=$2
@@ -106,10 +113,7 @@ check "gofmt" formatted
 check "go vet" vet
 check "staticcheck" staticcheck
 check "links, and tests named in the documents" documents
-if [ -n "${CI:-}" ] && ! command -v shellcheck >/dev/null && command -v apt-get >/dev/null; then
-	step "install shellcheck"
-	{ apt-get update -qq && apt-get install -y -qq shellcheck; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log"
-fi
+command -v shellcheck >/dev/null || install shellcheck
 if command -v shellcheck >/dev/null; then
 	check "shellcheck" shell_scripts
 else
@@ -130,6 +134,10 @@ tests "the scripts' own tools" scripts/tools -timeout 5m ./...
 
 if ! $quick; then
 	check "fuzzing, 3 s each" bounded 900 ./scripts/fuzz.sh 3
+
+	command -v chromium >/dev/null || install chromium
+	export ENTRA_SCREENSHOTS=${ENTRA_SCREENSHOTS:-$root/bin/screenshots}
+	mkdir -p "$ENTRA_SCREENSHOTS"
 
 	step "find or build Vault"
 	VAULT_BIN=$(bounded 3600 "$root/scripts/vault.sh")
