@@ -1,7 +1,7 @@
 # Thin names for the scripts; each takes its options from ARGS, as in
 # make test ARGS=--quick
 
-.PHONY: build demo dev soak test
+.PHONY: build demo dev release soak test
 
 build:
 	@./scripts/build.sh $(ARGS)
@@ -11,6 +11,9 @@ demo:
 
 dev:
 	@./scripts/demo.sh --keep $(ARGS)
+
+release:
+	@./scripts/release.sh $(ARGS)
 
 soak:
 	@./scripts/soak.sh $(ARGS)

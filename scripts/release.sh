@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Builds a release: for each platform the plugin and vault-entra-login, as raw
+# binaries, as archives, and with a list of what is in them (SBOM, CycloneDX).
+# SHA256SUMS has the checksums of all; Vault registers a plugin by that of its raw
+# binary. The same commit, version and Go give the same bytes, wherever it runs.
+#
+# usage: scripts/release.sh VERSION [DIR]      into DIR, dist/ by default
+#        PLATFORMS="linux/amd64 ..." scripts/release.sh VERSION [DIR]
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+need go git
+case "${1:-}" in
+-h | --help) sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit ;;
+esac
+version=${1:-}
+[[ $version =~ ^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$ ]] || die "version \"$version\" is not semantic (vX.Y.Z)"
+mkdir -p "${2:-$root/dist}"
+dist=$(cd "${2:-$root/dist}" && pwd)
+[ -z "$(ls -A "$dist")" ] || die "$dist is not empty"
+platforms=${PLATFORMS:-linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64}
+
+commit=$(commit_id)
+case $commit in
+unknown) die "the commit is not known: a release is built from a clone" ;;
+*-dirty) say "warning: files differ from the commit; this is no release" ;;
+esac
+time=$(git -C "$root" log -1 --format=%ct)
+work=$(mktemp -d "${TMPDIR:-/tmp}/entra-release-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+# What would change the bytes from outside is not taken over.
+unset GOFLAGS GOEXPERIMENT GOAMD64 GOARM64
+export CGO_ENABLED=0
+
+cd "$root/scripts/tools"
+go build -buildvcs=false -trimpath -o "$work/pack" ./pack
+go build -buildvcs=false -trimpath -o "$work/sbom" github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+cd "$root"
+
+# build PROGRAM PACKAGE OS ARCH
+build() {
+	local name=$1_${version#v}_$3_$4 suffix=
+	[ "$3" != windows ] || suffix=.exe
+	say "$name"
+	GOOS=$3 GOARCH=$4 go build -buildvcs=false -trimpath \
+		-ldflags "-s -w -buildid= -X main.version=$version -X main.commit=$commit" -o "$dist/$name$suffix" "$2"
+	"$work/sbom" bin -json -noserial -notimestamp -version "$version" -output "$dist/$name.cdx.json" "$dist/$name$suffix" 2>"$work/sbom.log" ||
+		die "$(cat "$work/sbom.log")"
+	"$work/pack" "$dist/$name.zip" "$time" "$dist/$name$suffix=$1$suffix" LICENSE "$dist/$name.cdx.json=$1.cdx.json"
+}
+
+for platform in $platforms; do
+	build vault-plugin-secrets-entra . "${platform%/*}" "${platform#*/}"
+	build vault-entra-login ./cmd/vault-entra-login "${platform%/*}" "${platform#*/}"
+done
+
+cd "$dist"
+for file in *; do
+	printf '%s  %s\n' "$(sha256_of "$file")" "$file"
+done >"$work/SHA256SUMS"
+mv "$work/SHA256SUMS" .
+cat SHA256SUMS
+say "$version, commit $commit, $(go version)"
