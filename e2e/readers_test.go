@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package e2e
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// reader is a program that keeps an access token for somebody, run from a recipe.
+type reader struct {
+	name    string
+	account string // which the recipe's is replaced with, so that its reads can be told apart
+	file    string // where it leaves a token and its expiry
+	process *process
+	log     string
+}
+
+// recipe is a file of docs/recipes with these words replaced, each of which it
+// must have.
+func recipe(t testing.TB, name string, replace map[string]string) (file string) {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join("..", "docs", "recipes", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for old, by := range replace {
+		if !bytes.Contains(content, []byte(old)) {
+			t.Fatalf("%s does not have %q", name, old)
+		}
+		content = bytes.ReplaceAll(content, []byte(old), []byte(by))
+	}
+	file = filepath.Join(t.TempDir(), filepath.Base(name))
+	if err := os.WriteFile(file, content, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// Vault Agent and consul-template, as the recipes have them, keep tokens of 20 s
+// over several expiries. What they leave is never an expired token, and each reads
+// when ttl says so, not more often.
+func TestReaders(t *testing.T) {
+	t.Parallel()
+	consulTemplate := filepath.Join(t.TempDir(), "consul-template")
+	if out, err := exec.Command("go", "build", "-C", "consul-template", "-buildvcs=false", "-o", consulTemplate, "github.com/hashicorp/consul-template").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	e := newEngine(t, "-token-lifetime", "20s")
+	e.configure(object{"background_refresh": true})
+	e.put("entra/roles/graph", object{"scopes": "User.Read"}).want(204)
+	readers := []*reader{e.agentFile(), e.agentEnvironment(), e.consulTemplate(consulTemplate)}
+
+	const span = 50 * time.Second
+	tokens := map[string]map[string]bool{}
+	for end := time.Now().Add(span); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		for _, r := range readers {
+			token, expires, err := r.left()
+			switch {
+			case err != nil && tokens[r.name] == nil && time.Since(end.Add(-span)) < 15*time.Second: // it comes up
+			case err != nil:
+				t.Fatalf("%s: %v\n%s", r.name, err, r.said())
+			case time.Now().After(expires):
+				t.Fatalf("%s: the token has expired at %s", r.name, expires)
+			default:
+				if tokens[r.name] == nil {
+					tokens[r.name] = map[string]bool{}
+				}
+				tokens[r.name][token] = true
+			}
+		}
+	}
+	for _, r := range readers {
+		if n := len(tokens[r.name]); n < 3 || n > 8 {
+			t.Errorf("%s has left %d tokens in %s", r.name, n, span)
+		}
+		if r.process.ended() || strings.Contains(r.said(), "panic") {
+			t.Errorf("%s has ended, or panics:\n%s", r.name, r.said())
+		}
+		e.wantReadsByTTL(r)
+	}
+}
+
+// said is what the reader has logged; consul-template logs nothing when all is well.
+func (r *reader) said() string {
+	content, _ := os.ReadFile(r.log) // best effort: it explains a failure
+	return string(content)
+}
+
+// left is the token and the expiry that are in a reader's file.
+func (r *reader) left() (token string, expires time.Time, err error) {
+	content, err := os.ReadFile(r.file)
+	if err != nil {
+		return "", time.Time{}, err
+	}
+	fields := strings.Fields(string(content))
+	if len(fields) != 2 {
+		return "", time.Time{}, fmt.Errorf("%d words in the file", len(fields))
+	}
+	expires, err = time.Parse(time.RFC3339, fields[1])
+	return fields[0], expires, err
+}
+
+// newReader signs alice in to an account for one reader.
+func (e *engine) newReader(name string) *reader {
+	e.t.Helper()
+	account := "reader-" + name
+	e.signInFor(account, "alice", "graph")
+	dir := e.t.TempDir()
+	return &reader{name: name, account: account, file: filepath.Join(dir, "token"), log: filepath.Join(dir, "log")}
+}
+
+func (e *engine) tokenFile() string {
+	e.t.Helper()
+	file := filepath.Join(e.t.TempDir(), "vault-token")
+	if err := os.WriteFile(file, []byte(e.token), 0o600); err != nil {
+		e.t.Fatal(err)
+	}
+	return file
+}
+
+const (
+	recipeVault   = "https://vault.example.com:8200"
+	recipeAccount = "token/ci/graph"
+)
+
+func (e *engine) agentFile() *reader {
+	r := e.newReader("file")
+	config := recipe(e.t, "vault-agent/file.hcl", map[string]string{
+		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/etc/vault-agent/token": e.tokenFile(), "/run/entra/graph": r.file,
+	})
+	r.process = startProcess(e.t, r.log, nil, built.vault, "agent", "-config="+config)
+	return r
+}
+
+// agentEnvironment runs a program that writes down the token that it was given.
+func (e *engine) agentEnvironment() *reader {
+	r := e.newReader("environment")
+	program := filepath.Join(e.t.TempDir(), "report")
+	script := fmt.Sprintf("#!/bin/sh\nprintf '%%s %%s' \"$GRAPH_TOKEN\" \"$GRAPH_TOKEN_EXPIRES\" >%s.new && mv %[1]s.new %[1]s\nexec sleep 600\n", r.file)
+	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+		e.t.Fatal(err)
+	}
+	config := recipe(e.t, "vault-agent/environment.hcl", map[string]string{
+		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/etc/vault-agent/token": e.tokenFile(), "/usr/local/bin/report": program,
+	})
+	r.process = startProcess(e.t, r.log, nil, built.vault, "agent", "-config="+config)
+	return r
+}
+
+func (e *engine) consulTemplate(binary string) *reader {
+	r := e.newReader("consul-template")
+	config := recipe(e.t, "consul-template/file.hcl", map[string]string{
+		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/run/entra/graph": r.file,
+	})
+	r.process = startProcess(e.t, r.log, []string{"VAULT_TOKEN=" + e.token}, binary, "-config="+config)
+	return r
+}
+
+// wantReadsByTTL looks at a reader's reads in the audit log: each comes a second
+// after the ttl of the one before has passed.
+func (e *engine) wantReadsByTTL(r *reader) {
+	e.t.Helper()
+	var due time.Time
+	reads := 0
+	lines := bufio.NewScanner(bytes.NewReader(e.file(e.auditFile())))
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var record struct {
+			Type    string    `json:"type"`
+			Time    time.Time `json:"time"`
+			Request struct {
+				Path string `json:"path"`
+			} `json:"request"`
+			Response struct {
+				Data struct {
+					TTL int `json:"ttl"`
+				} `json:"data"`
+			} `json:"response"`
+		}
+		if err := json.Unmarshal(lines.Bytes(), &record); err != nil {
+			e.t.Fatal(err)
+		}
+		if record.Type != "response" || record.Request.Path != "entra/token/"+r.account+"/graph" {
+			continue
+		}
+		reads++
+		if early := due.Sub(record.Time); early > 100*time.Millisecond {
+			e.t.Errorf("%s: read %d comes %s before its time", r.name, reads, early)
+		}
+		if late := record.Time.Sub(due); !due.IsZero() && late > 3*time.Second {
+			e.t.Errorf("%s: read %d comes %s after its time", r.name, reads, late)
+		}
+		due = record.Time.Add(time.Duration(record.Response.Data.TTL+1) * time.Second)
+	}
+	if reads < 4 {
+		e.t.Errorf("%s: %d reads", r.name, reads)
+	}
+}
+
+// What the Vault Secrets Operator acts on with allowStaticCreds, field by field: a
+// rotation time that is text, whole numbers, and nothing that ticks but ttl, which
+// would restart the workload at each read.
+func TestSecretsOperatorShape(t *testing.T) {
+	t.Parallel()
+	e := newEngine(t)
+	e.signIn("alice", "alice")
+	first := e.get("entra/token/alice").want(200)
+	first.time("last_vault_rotation")
+	if first.number("rotation_period") < 1 || first.number("ttl") <= 2 {
+		t.Errorf("rotation_period %d, ttl %d", first.number("rotation_period"), first.number("ttl"))
+	}
+	for _, name := range []string{"data", "error", "certificate", "secret_id", "expiration", "expires_in", "lease_duration"} {
+		if _, there := first.Data[name]; there {
+			t.Errorf("there is a field %s, which some reader takes for something else", name)
+		}
+	}
+	eventually(t, 5*time.Second, "ttl has gone down", func() error {
+		later := e.get("entra/token/alice").want(200)
+		if later.number("ttl") >= first.number("ttl") {
+			return errors.New("it has not")
+		}
+		for name, value := range later.Data {
+			if name != "ttl" && value != first.Data[name] {
+				t.Errorf("%s was %v and is %v", name, first.Data[name], value)
+			}
+		}
+		return nil
+	})
+}
