@@ -53,9 +53,15 @@ func zitadel(t testing.TB) (issuer string) {
 	return startProvider(t, binary)
 }
 
-// oidcProvider installs and starts npm's oidc-provider. It is kept in the user's
-// cache directory.
+// oidcProvider installs and starts npm's oidc-provider.
 func oidcProvider(t testing.TB) (issuer string) {
+	t.Helper()
+	return startProvider(t, "node", filepath.Join(npmProgram(t, filepath.Join("providers", "oidc-provider")), "server.mjs"))
+}
+
+// npmProgram installs what a folder's package.json names and returns where. It is
+// kept in the user's cache directory.
+func npmProgram(t testing.TB, folder string) (dir string) {
 	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -69,22 +75,26 @@ func oidcProvider(t testing.TB) (issuer string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(cache, "vault-plugin-secrets-entra", "oidc-provider")
+	dir = filepath.Join(cache, "vault-plugin-secrets-entra", filepath.Base(folder))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
 	same := true
-	for _, name := range []string{"package.json", "package-lock.json", "server.mjs"} {
-		content, err := os.ReadFile(filepath.Join("providers", "oidc-provider", name))
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(folder, file.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
-		old, err := os.ReadFile(filepath.Join(dir, name))
+		old, err := os.ReadFile(filepath.Join(dir, file.Name()))
 		if err == nil && string(old) == string(content) {
 			continue
 		}
 		same = false
-		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file.Name()), content, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +104,7 @@ func oidcProvider(t testing.TB) (issuer string) {
 			t.Fatalf("npm ci: %v: %s", err, out)
 		}
 	}
-	return startProvider(t, "node", filepath.Join(dir, "server.mjs"))
+	return dir
 }
 
 // signInAt drives a provider's own pages until it sends the browser back. Every
