@@ -1,7 +1,10 @@
 # Thin names for the scripts; each takes its options from ARGS, as in
 # make test ARGS=--quick
 
-.PHONY: build demo dev release soak test
+.PHONY: bench build demo dev release soak test
+
+bench:
+	@./scripts/bench.sh $(ARGS)
 
 build:
 	@./scripts/build.sh $(ARGS)

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// accountsInUse is how many of a mount's accounts are read: as many as the engine
+// keeps in memory many times over.
+const accountsInUse = 1000
+
+// sized is a mount of the scale table.
+type sized struct {
+	accounts int
+	name     string // of the mount and of its plugin, which has a process of its own
+	pid      int
+
+	firstToken, indexed, list time.Duration
+	idleMemory, mostMemory    float64 // MiB
+	idleCPU                   float64 // of one core, in per cent
+	inUse, all                scaleRounds
+}
+
+// scaleRounds are reads of a mount, with reads of the smallest one between them.
+type scaleRounds struct {
+	median             round
+	throughput, latest float64 // of the smallest mount's
+}
+
+func scaleName(accounts int) string { return fmt.Sprintf("entra-%d", accounts) }
+
+// scale measures mounts of more and more accounts.
+func (b *bench) scale() error {
+	if err := b.sim.lifetime(tokenLifetime); err != nil {
+		return err
+	}
+	mounts := make([]*sized, len(b.sizes))
+	for i, n := range b.sizes {
+		m := &sized{accounts: n, name: scaleName(n)}
+		mounts[i] = m
+		if err := b.mountEngine(m.name, m.name, nil); err != nil {
+			return err
+		}
+		b.doing("make %s accounts", count(n))
+		if err := b.copyAccounts(m.name, n); err != nil {
+			return err
+		}
+		if err := b.reload(m); err != nil {
+			return err
+		}
+	}
+	if err := b.idleFor(mounts); err != nil {
+		return err
+	}
+	for _, m := range mounts {
+		if err := b.timeList(m); err != nil {
+			return err
+		}
+	}
+	for _, m := range mounts[1:] {
+		if err := b.readsAtSize(mounts[0], m); err != nil {
+			return err
+		}
+	}
+	if err := b.mostMemory(mounts); err != nil {
+		return err
+	}
+	b.scaleTable(mounts)
+	last := mounts[len(mounts)-1]
+	return b.profileReads(last.name, b.tokenRequests(last.name, last.accounts))
+}
+
+// reload reloads the mount's plugin: how long until it serves a token, counted
+// from the request to reload, and until the index knows every account.
+func (b *bench) reload(m *sized) error {
+	b.doing("reload the plugin at %s accounts", count(m.accounts))
+	log, err := os.Open(b.vault.log)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	if _, err := log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	start := time.Now()
+	if err := b.vault.write("sys/plugins/reload/backend", map[string]any{"mounts": []string{m.name + "/"}}); err != nil {
+		return err
+	}
+	// An account that no request has touched yet.
+	if err := b.vault.call(http.MethodGet, m.name+"/token/"+accountName(m.accounts/2), nil, nil); err != nil {
+		return err
+	}
+	m.firstToken = time.Since(start)
+	// The words of a line stand in no certain order.
+	if err := awaitLine(log, 5*time.Minute, "secrets."+m.name+".", "the account index is complete", fmt.Sprintf("accounts=%d ", m.accounts)); err != nil {
+		return err
+	}
+	m.indexed = time.Since(start)
+	m.pid, err = pluginProcess(filepath.Join(b.vault.plugins, m.name))
+	if errors.Is(err, errNoProc) {
+		return nil
+	}
+	return err
+}
+
+// awaitLine reads what is appended to a log until a line holds all words.
+func awaitLine(log io.Reader, limit time.Duration, words ...string) error {
+	lines := bufio.NewReader(log)
+	line := ""
+	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
+		more, err := lines.ReadString('\n')
+		line += more
+		switch {
+		case err == io.EOF: // for now
+			time.Sleep(5 * time.Millisecond)
+		case err != nil:
+			return err
+		case !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }):
+			return nil
+		default:
+			line = ""
+		}
+	}
+	return fmt.Errorf("the log does not say %q within %s", words, limit)
+}
+
+// idleFor watches the plugins while nobody asks for anything.
+func (b *bench) idleFor(mounts []*sized) error {
+	before := make([]time.Duration, len(mounts))
+	b.doing("idle for %s", b.idle)
+	start := time.Now()
+	for i, m := range mounts {
+		if m.pid == 0 {
+			return nil
+		}
+		var err error
+		if before[i], err = cpuTime(m.pid); err != nil {
+			return err
+		}
+	}
+	time.Sleep(b.idle)
+	for i, m := range mounts {
+		used, err := cpuTime(m.pid)
+		if err != nil {
+			return err
+		}
+		m.idleCPU = 100 * (used - before[i]).Seconds() / time.Since(start).Seconds()
+		if m.idleMemory, err = processMemory(m.pid, "VmRSS"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// timeList lists the accounts with key info, three times; the list must be
+// complete.
+func (b *bench) timeList(m *sized) error {
+	b.doing("list %s accounts", count(m.accounts))
+	var took []time.Duration
+	for range 3 {
+		var list struct {
+			Warnings []string `json:"warnings"`
+			Data     struct {
+				Keys    []string       `json:"keys"`
+				KeyInfo map[string]any `json:"key_info"`
+			} `json:"data"`
+		}
+		start := time.Now()
+		if err := b.vault.call("LIST", m.name+"/account", nil, &list); err != nil {
+			return err
+		}
+		took = append(took, time.Since(start))
+		if len(list.Warnings) > 0 || len(list.Data.Keys) != m.accounts || len(list.Data.KeyInfo) != m.accounts {
+			return fmt.Errorf("the list of %s accounts has %d keys, %d with key info, warnings %v", count(m.accounts), len(list.Data.Keys), len(list.Data.KeyInfo), list.Warnings)
+		}
+	}
+	m.list = median(took)
+	return nil
+}
+
+// readsAtSize reads from the smallest mount and from a bigger one in turn: from
+// accounts in use, and from all of them alike.
+func (b *bench) readsAtSize(small, m *sized) error {
+	reference := &contestant{name: small.name, requests: b.tokenRequests(small.name, small.accounts)}
+	all := &contestant{name: m.name, requests: b.tokenRequests(m.name, m.accounts)}
+	inUse := &contestant{name: m.name}
+	step := max(1, m.accounts/accountsInUse)
+	for i := 0; i < m.accounts; i += step {
+		inUse.requests = append(inUse.requests, all.requests[i])
+	}
+	b.doing("reads at %s accounts, %s", count(m.accounts), 3*b.length*time.Duration(b.rounds))
+	for _, c := range []*contestant{reference, all, inUse} {
+		if _, err := load(b.vault.addr, c.requests, manyConnections, b.length); err != nil {
+			return err
+		}
+	}
+	// In two goes, for the reads of all would push those in use out of memory.
+	if err := b.inTurn([]*contestant{reference, inUse}, manyConnections); err != nil {
+		return err
+	}
+	m.inUse = against(inUse.rounds, reference.rounds)
+	small.inUse = against(reference.rounds, reference.rounds)
+	if err := b.inTurn([]*contestant{reference, all}, manyConnections); err != nil {
+		return err
+	}
+	m.all = against(all.rounds, reference.rounds)
+	small.all = against(reference.rounds, reference.rounds)
+	return nil
+}
+
+func against(rounds, reference []round) scaleRounds {
+	s := scaleRounds{median: medianRound(rounds)}
+	s.throughput, s.latest = ratios(rounds, reference)
+	return s
+}
+
+func (b *bench) mostMemory(mounts []*sized) error {
+	for _, m := range mounts {
+		if m.pid == 0 {
+			continue
+		}
+		var err error
+		if m.mostMemory, err = processMemory(m.pid, "VmHWM"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *bench) scaleTable(mounts []*sized) {
+	b.title("Scale: one mount, and one plugin process, for each size")
+	b.say("The accounts are copies of one that signed in, written to storage by sys/raw.")
+	b.say("")
+	b.table(append([][]string{{"accounts", "first token", "index complete", "list", "idle CPU", "memory idle", "memory at most"}}, each(mounts, func(m *sized) []string {
+		return []string{
+			count(m.accounts), inSeconds(m.firstToken), inSeconds(m.indexed), inSeconds(m.list),
+			amount(m.idleCPU, " %"), fmt.Sprintf("%.0f MiB", m.idleMemory), fmt.Sprintf("%.0f MiB", m.mostMemory),
+		}
+	})...)...)
+	b.say("First token and index are counted from the request to reload the plugin. Idle is %s after", b.idle)
+	b.say("the reload, of one core; the most memory includes the lists and the reads.")
+	for _, reads := range []struct {
+		what string
+		of   func(*sized) scaleRounds
+	}{
+		{fmt.Sprintf("reads of up to %s accounts in use", count(accountsInUse)), func(m *sized) scaleRounds { return m.inUse }},
+		{"reads of all accounts alike", func(m *sized) scaleRounds { return m.all }},
+	} {
+		b.say("\n%d connections, %s, rounds in turn with %s:", manyConnections, reads.what, mounts[0].name)
+		b.table(append([][]string{{"accounts", "reads/s", "p50", "p99", "x smallest", "p99 x smallest"}}, each(mounts, func(m *sized) []string {
+			r := reads.of(m)
+			return []string{count(m.accounts), perSecond(r.median.perSecond), milliseconds(r.median.p50), milliseconds(r.median.p99), amount(r.throughput, ""), amount(r.latest, "")}
+		})...)...)
+	}
+	b.say("")
+	m := mounts[len(mounts)-1]
+	at := fmt.Sprintf("at %s accounts", count(m.accounts))
+	b.say("The engine keeps 8,192 accounts in memory. Where more than those are read alike, most reads")
+	b.say("cost a read of Vault's storage besides; that has no target.")
+	b.atLeast("reads of accounts in use "+at+" / at "+count(mounts[0].accounts), m.inUse.throughput, 0.95, "")
+	b.atMost("first token after a reload "+at, m.firstToken.Seconds(), 1, " s")
+	b.atMost("list with key info "+at, m.list.Seconds(), 3, " s")
+	if m.pid == 0 {
+		b.say("CPU and memory: %v", errNoProc)
+		return
+	}
+	b.atMost("idle CPU "+at, m.idleCPU, 0.5, " %")
+	b.atMost("memory "+at+", idle", m.idleMemory, 200, " MiB")
+}
