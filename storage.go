@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,7 +52,15 @@ func writeEntry(ctx context.Context, s logical.Storage, key string, entry stored
 	return nil
 }
 
+// decodeEntry reads value in one pass where every field of it is known, as nearly
+// always, and else once more for those that are not.
 func decodeEntry(value []byte, entry storedEntry) error {
+	strict := json.NewDecoder(bytes.NewReader(value))
+	strict.DisallowUnknownFields()
+	if strict.Decode(entry) == nil && strict.InputOffset() == int64(len(value)) {
+		*entry.unknown() = nil
+		return nil
+	}
 	known, err := fieldsOf(entry)
 	if err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+	"golang.org/x/sync/errgroup"
 
 	"vault-plugin-secrets-entra/internal/entra"
 )
@@ -18,6 +19,10 @@ import (
 const (
 	// buildRetry is how long a build that storage interrupted waits.
 	buildRetry = 5 * time.Second
+
+	// buildReads is how many storage reads a build has under way: readers of tokens
+	// come first.
+	buildReads = 4
 
 	// sweepGrace lets an expired login be answered with what it was, for a while.
 	sweepGrace = time.Minute
@@ -511,25 +516,41 @@ func (w *worker) buildOnce(ctx context.Context) (accounts int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	for _, name := range names {
-		if w.b.work.isStopping() {
-			return 0, errStopping
-		}
-		e, err := w.b.accounts.peek(ctx, w.b.storage, name)
-		if err != nil {
-			return 0, err
-		}
-		if e != nil && w.b.index.found(name, e.status()) {
-			w.mu.Lock()
-			w.accounts.set(name, w.nextDue(name, e, time.Now()))
-			w.mu.Unlock()
-		}
+	if err := w.findAccounts(ctx, names); err != nil {
+		return 0, err
 	}
 	if err := w.findLogins(ctx); err != nil {
 		return 0, err
 	}
 	poke(w.wake)
 	return len(names), nil
+}
+
+// findAccounts reads a few at a time, for most of a read is waiting for Vault.
+func (w *worker) findAccounts(ctx context.Context, names []string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(buildReads)
+	for _, name := range names {
+		if ctx.Err() != nil {
+			break // one of them failed
+		}
+		group.Go(func() error {
+			if w.b.work.isStopping() {
+				return errStopping
+			}
+			e, err := w.b.accounts.peek(ctx, w.b.storage, name)
+			if err != nil {
+				return err
+			}
+			if e != nil && w.b.index.found(name, e.status()) {
+				w.mu.Lock()
+				w.accounts.set(name, w.nextDue(name, e, time.Now()))
+				w.mu.Unlock()
+			}
+			return nil
+		})
+	}
+	return group.Wait()
 }
 
 func (w *worker) findLogins(ctx context.Context) error {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 )
 
 // redacted stands wherever a secret would have been printed.
@@ -39,5 +40,15 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 // MarshalJSON gives the plain value: a Secret in JSON is on its way to seal-wrapped storage.
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(string(s)) }
 
-// UnmarshalJSON takes the plain value that MarshalJSON gave.
-func (s *Secret) UnmarshalJSON(data []byte) error { return json.Unmarshal(data, (*string)(s)) }
+// UnmarshalJSON takes the plain value that MarshalJSON gave. A token is nearly always ASCII without escapes: such a one is taken
+// as it stands, for secrets are most of what an account's entry holds.
+func (s *Secret) UnmarshalJSON(data []byte) error {
+	if n := len(data); n >= 2 && data[0] == '"' && data[n-1] == '"' && !slices.ContainsFunc(data[1:n-1], needsDecoding) {
+		*s = Secret(data[1 : n-1])
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(s))
+}
+
+// needsDecoding tells the bytes of a JSON string that do not stand for themselves, or are not allowed.
+func needsDecoding(b byte) bool { return b < ' ' || b > '~' || b == '"' || b == '\\' }

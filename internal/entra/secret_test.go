@@ -48,6 +48,26 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	}
 }
 
+// TestSecretInJSON: what is stored comes back, whatever it holds, and what is no JSON string is refused.
+func TestSecretInJSON(t *testing.T) {
+	for _, plain := range []string{"", "a", "eyJ0eXAi.eyJhdWQi-_.c2ln", `a"b`, `a\b`, "a\nb\x00", "pässwörd ☂", "<&>", "\u2028", `"`, "'~ "} {
+		stored, err := json.Marshal(Secret(plain))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Secret
+		if err := json.Unmarshal(stored, &back); err != nil || back.Reveal() != plain {
+			t.Errorf("%q is stored as %s and comes back as %q, %v", plain, stored, back.Reveal(), err)
+		}
+	}
+	for _, wrong := range []string{"", `"`, `"a`, `a"`, `"a"b"`, `"\"`, "\"a\nb\"", "1", "{}"} {
+		var s Secret
+		if err := s.UnmarshalJSON([]byte(wrong)); err == nil {
+			t.Errorf("%q is taken for %q", wrong, s.Reveal())
+		}
+	}
+}
+
 // TestClientIsNeverPrinted: nor what holds one.
 func TestClientIsNeverPrinted(t *testing.T) {
 	p := newProvider(t)
