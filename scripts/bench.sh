@@ -5,12 +5,13 @@
 # plugin and KV, refresh storms, background refreshes, and up to 100,000 accounts.
 # Each target stands beside its figure. docs/performance.md explains the figures.
 #
-# usage: scripts/bench.sh [--quick] [--check] [--idle TIME] [--only SECTIONS]
+# usage: scripts/bench.sh [--quick] [--check] [--idle TIME] [--only SECTIONS] [--profile DIR]
 #
 #   --quick   about a minute, with at most 10,000 accounts
 #   --check   fail if a target is missed
 #   --idle    how long the idle CPU is watched, such as 10s; 1m by default
 #   --only    some of throughput,storm,background,scale
+#   --profile writes CPU and heap profiles of the engine under reads to DIR
 
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
@@ -18,13 +19,20 @@ set -euo pipefail
 
 usage() { sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-options=()
+options=() flags=${GOFLAGS:-}
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--quick | --check) options+=("$1") ;;
 	--idle | --only)
 		[ $# -gt 1 ] || { usage >&2 && exit 2; }
 		options+=("$1" "$2")
+		shift
+		;;
+	--profile)
+		[ $# -gt 1 ] || { usage >&2 && exit 2; }
+		mkdir -p "$2"
+		options+=("$1" "$(cd "$2" && pwd)")
+		flags="$flags -tags=profile"
 		shift
 		;;
 	-h | --help) usage && exit ;;
@@ -40,7 +48,7 @@ trap 'exit 130' INT TERM
 
 vault_bin=$("$root/scripts/vault.sh")
 say "build the engine, the floor plugin, the simulator and the benchmark"
-"$root/scripts/build.sh" "$work" >&2
+GOFLAGS=$flags "$root/scripts/build.sh" "$work" >&2
 for package in bench bench/floor cmd/entra-simulator; do
 	CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath -ldflags "-s -w" -o "$work/${package##*/}" "./$package"
 done
