@@ -183,12 +183,9 @@ func (h *leakHunt) failAtRefresh() {
 func (h *leakHunt) failAtImport() {
 	h.t.Helper()
 	for _, user := range []string{"bob", "carol"} {
-		var issued struct {
-			Token string `json:"refresh_token"`
-		}
-		h.sim.control("refresh-token", object{"user": user, "client_id": h.sim.ClientID, "platform": "web", "scopes": []string{"User.Read", "openid", "profile", "offline_access"}}, &issued)
-		h.secrets.add(h.t, "imported refresh token of "+user, issued.Token)
-		h.put("entra/import/alice", object{"refresh_token": issued.Token}).wantError(400, "login_failed: ")
+		token := h.sim.refreshToken(user)
+		h.secrets.add(h.t, "imported refresh token of "+user, token)
+		h.put("entra/import/alice", object{"refresh_token": token}).wantError(400, "login_failed: ")
 	}
 	bad := "0123456789abcdef-no-refresh-token"
 	h.secrets.add(h.t, "refresh token that is none", bad)

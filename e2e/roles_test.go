@@ -138,19 +138,12 @@ func TestAccountCare(t *testing.T) {
 func TestImport(t *testing.T) {
 	t.Parallel()
 	e := newEngine(t, "-rotation", "revoke-family")
-	foreign := func(user string) string {
-		var issued struct {
-			Token string `json:"refresh_token"`
-		}
-		e.sim.control("refresh-token", object{"user": user, "client_id": e.sim.ClientID, "platform": "web", "scopes": []string{"User.Read", "openid", "profile", "offline_access"}}, &issued)
-		return issued.Token
-	}
 	e.put("entra/import/alice", object{"refresh_token": "nonsense"}).wantError(400, "login_failed: ")
 	e.get("entra/account/alice").want(404)
-	if user := e.put("entra/import/alice", object{"refresh_token": foreign("alice")}).want(200).text("username"); user != "alice@contoso.example" {
+	if user := e.put("entra/import/alice", object{"refresh_token": e.sim.refreshToken("alice")}).want(200).text("username"); user != "alice@contoso.example" {
 		t.Errorf("imported %s", user)
 	}
 	e.readToken("alice")
-	e.put("entra/import/alice", object{"refresh_token": foreign("bob")}).wantError(400, "login_failed: bob@contoso.example signed in")
+	e.put("entra/import/alice", object{"refresh_token": e.sim.refreshToken("bob")}).wantError(400, "login_failed: bob@contoso.example signed in")
 	e.put("entra/refresh/alice", nil).want(200)
 }

@@ -144,3 +144,16 @@ func (sim *simulator) active(accessToken string) bool {
 	sim.control("introspect", object{"token": accessToken}, &token)
 	return token.Active
 }
+
+// refreshToken is a new refresh token of a user's, such as Entra gave elsewhere.
+func (sim *simulator) refreshToken(user string) string {
+	sim.t.Helper()
+	var issued struct {
+		Token string `json:"refresh_token"`
+	}
+	sim.control("refresh-token", object{
+		"user": user, "client_id": sim.ClientID, "platform": "web",
+		"scopes": []string{"User.Read", "openid", "profile", "offline_access"},
+	}, &issued)
+	return issued.Token
+}

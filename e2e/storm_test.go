@@ -30,14 +30,7 @@ func (e *engine) importAccounts(n int) []string {
 		e.sim.control("users", object{"username": name + "@contoso.example"}, nil)
 	}
 	inParallel(accounts, func(name string) {
-		var issued struct {
-			Token string `json:"refresh_token"`
-		}
-		e.sim.control("refresh-token", object{
-			"user": name, "client_id": e.sim.ClientID, "platform": "web",
-			"scopes": []string{"User.Read", "openid", "profile", "offline_access"},
-		}, &issued)
-		if a, err := e.try("PUT", "entra/import/"+name, object{"refresh_token": issued.Token}); err != nil || a.status != 200 {
+		if a, err := e.try("PUT", "entra/import/"+name, object{"refresh_token": e.sim.refreshToken(name)}); err != nil || a.status != 200 {
 			e.t.Errorf("import/%s: %+v, %v", name, a, err)
 		}
 	})

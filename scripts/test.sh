@@ -135,7 +135,9 @@ tests "the scripts' own tools" scripts/tools -timeout 5m ./...
 if ! $quick; then
 	check "fuzzing, 3 s each" bounded 900 ./scripts/fuzz.sh 3
 
-	command -v chromium >/dev/null || install chromium
+	for program in chromium jq; do
+		command -v "$program" >/dev/null || install "$program"
+	done
 	export ENTRA_SCREENSHOTS=${ENTRA_SCREENSHOTS:-$root/bin/screenshots}
 	mkdir -p "$ENTRA_SCREENSHOTS"
 
