@@ -50,7 +50,7 @@ type plan struct {
 }
 
 func (s settings) plan() plan {
-	p := plan{rounds: 7, length: 2 * time.Second, storms: 5, idle: time.Minute, sizes: []int{100, 1_000, 10_000, 100_000}}
+	p := plan{rounds: 5, length: 2 * time.Second, storms: 5, idle: time.Minute, sizes: []int{100, 1_000, 10_000, 100_000}}
 	if s.quick {
 		p = plan{rounds: 3, length: time.Second, storms: 2, idle: 10 * time.Second, sizes: []int{100, 1_000, 10_000}}
 	}

@@ -198,19 +198,19 @@ func (b *bench) readsAtSize(small, m *sized) error {
 	for i := 0; i < m.accounts; i += step {
 		inUse.requests = append(inUse.requests, all.requests[i])
 	}
-	b.doing("reads at %s accounts, %s", count(m.accounts), 3*b.length*time.Duration(b.rounds))
+	b.doing("reads at %s accounts, %s", count(m.accounts), 4*b.length/2*time.Duration(b.rounds))
 	for _, c := range []*contestant{reference, all, inUse} {
 		if _, err := load(b.vault.addr, c.requests, manyConnections, b.length); err != nil {
 			return err
 		}
 	}
 	// In two goes, for the reads of all would push those in use out of memory.
-	if err := b.inTurn([]*contestant{reference, inUse}, manyConnections); err != nil {
+	if err := b.inTurn([]*contestant{reference, inUse}, manyConnections, b.length/2); err != nil {
 		return err
 	}
 	m.inUse = against(inUse.rounds, reference.rounds)
 	small.inUse = against(reference.rounds, reference.rounds)
-	if err := b.inTurn([]*contestant{reference, all}, manyConnections); err != nil {
+	if err := b.inTurn([]*contestant{reference, all}, manyConnections, b.length/2); err != nil {
 		return err
 	}
 	m.all = against(all.rounds, reference.rounds)

@@ -99,10 +99,10 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 	return json.Marshal(answer.Data)
 }
 
-// compare measures all contestants in turn, each round beginning with another.
+// compare prints what all contestants can do with so many connections.
 func (b *bench) compare(contestants []*contestant, connections int) error {
 	b.doing("throughput with %d connections, %s", connections, b.length*time.Duration(b.rounds*len(contestants)))
-	if err := b.inTurn(contestants, connections); err != nil {
+	if err := b.inTurn(contestants, connections, b.length); err != nil {
 		return err
 	}
 	floor := contestants[1].rounds
@@ -122,14 +122,15 @@ func (b *bench) compare(contestants []*contestant, connections int) error {
 	return nil
 }
 
-func (b *bench) inTurn(contestants []*contestant, connections int) error {
+// inTurn measures all of them in rounds, each round beginning with another.
+func (b *bench) inTurn(contestants []*contestant, connections int, length time.Duration) error {
 	for _, c := range contestants {
 		c.rounds = nil
 	}
 	for n := range b.rounds {
 		for i := range contestants {
 			c := contestants[(n+i)%len(contestants)]
-			r, err := load(b.vault.addr, c.requests, connections, b.length)
+			r, err := load(b.vault.addr, c.requests, connections, length)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}

@@ -7,7 +7,7 @@
 #
 # usage: scripts/bench.sh [--quick] [--check] [--idle TIME] [--only SECTIONS] [--profile DIR]
 #
-#   --quick   about a minute, with at most 10,000 accounts
+#   --quick   two minutes, with at most 10,000 accounts
 #   --check   fail if a target is missed
 #   --idle    how long the idle CPU is watched, such as 10s; 1m by default
 #   --only    some of throughput,storm,background,scale
