@@ -16,8 +16,8 @@ import (
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
-// benchMount is the engine with one config and an account that holds a fresh
-// token. Nothing in it needs the simulator.
+// benchMount is the engine with a config. The simulator is asked for nothing but
+// its discovery document.
 func benchMount(b *testing.B) (*backend, logical.Storage) {
 	b.Helper()
 	ctx := context.Background()
@@ -70,7 +70,7 @@ func text(length int) string {
 	return string(letters)
 }
 
-// readers gives each goroutine of a benchmark a read of alice's token.
+// benchReads reads alice's token over and over, on every CPU, and calls each before.
 func benchReads(b *testing.B, each func(*backend)) {
 	engine, storage := benchMount(b)
 	ctx := context.Background()
