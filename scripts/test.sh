@@ -144,7 +144,7 @@ if ! $quick; then
 	step "find or build Vault"
 	VAULT_BIN=$(bounded 3600 "$root/scripts/vault.sh")
 	export VAULT_BIN
-	tests "end-to-end tests" e2e -count=1 -timeout 25m ./...
+	tests "end-to-end tests" e2e -count=1 -timeout 40m ./...
 fi
 
 # --- what came out
