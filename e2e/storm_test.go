@@ -278,18 +278,21 @@ func (s *server) pluginProcesses() []int {
 }
 
 // killPlugin ends the plugin's process as a crash does. Vault notices, and starts
-// another with the next request.
+// another with the next request: one that was just killed is waited for.
 func (s *server) killPlugin() {
 	s.t.Helper()
-	killed := 0
-	for _, pid := range s.pluginProcesses() {
-		if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
-			killed++
+	eventually(s.t, upTime, "a plugin process is there to be killed", func() error {
+		killed := 0
+		for _, pid := range s.pluginProcesses() {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+				killed++
+			}
 		}
-	}
-	if killed == 0 {
-		s.t.Fatal("no plugin process was found to be killed")
-	}
+		if killed == 0 {
+			return errors.New("none is")
+		}
+		return nil
+	})
 }
 
 // holdRefreshes makes Entra leave every refresh without an answer, unprocessed, and
