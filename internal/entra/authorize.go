@@ -4,8 +4,6 @@ package entra
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"maps"
 	"slices"
 
@@ -30,13 +28,9 @@ type AuthorizeRequest struct {
 // a refresh token (offline_access).
 var reservedScopes = []string{"openid", "profile", "offline_access"}
 
-// NewRandom returns 256 random bits in base64url, 43 characters: enough for a state, a nonce, and a code verifier
-// (RFC 7636 section 4.1).
-func NewRandom() string {
-	var bits [32]byte
-	_, _ = rand.Read(bits[:]) // never fails: crypto/rand
-	return base64.RawURLEncoding.EncodeToString(bits[:])
-}
+// NewRandom returns 256 random bits in base64url, 43 characters: enough for a state, a nonce, and
+// a code verifier (RFC 7636 section 4.1).
+func NewRandom() string { return oauth2.GenerateVerifier() }
 
 // AuthorizeURL returns the URL that a person opens to sign in. It is built offline for the three environments; at an
 // authority_url the (cached) discovery document is needed. The error is an *Error.

@@ -4,7 +4,6 @@ package entra
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -17,6 +16,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/hashicorp/go-cleanhttp"
 )
 
@@ -53,9 +53,13 @@ func New(cfg Config) (*Client, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	transport, err := newTransport(cfg.CAPEM)
-	if err != nil {
-		return nil, err
+	transport := cfg.Transport
+	if transport == nil {
+		own, err := newTransport(cfg.CAPEM)
+		if err != nil {
+			return nil, err
+		}
+		transport = own
 	}
 	c := &Client{cfg: cfg, authority: newAuthority(cfg)}
 	c.http = &http.Client{Transport: transport, CheckRedirect: refuseRedirect}
@@ -179,11 +183,6 @@ func (c *Client) getDocument(ctx context.Context, from string) ([]byte, error) {
 	return a.body, nil
 }
 
-// newUUID is a random UUID (RFC 9562 section 5.4), the form that Entra wants a client-request-id in.
-func newUUID() string {
-	var u [16]byte
-	_, _ = rand.Read(u[:]) // never fails: crypto/rand
-	u[6] = u[6]&0x0f | 0x40
-	u[8] = u[8]&0x3f | 0x80
-	return fmt.Sprintf("%x-%x-%x-%x-%x", u[0:4], u[4:6], u[6:8], u[8:10], u[10:])
-}
+// newUUID returns a random UUID (RFC 9562 section 5.4), the form that Entra wants a
+// client-request-id in. HashiCorp's go-uuid sets neither the version nor the variant.
+func newUUID() string { return uuid.NewString() }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net"
+	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
@@ -30,6 +31,7 @@ type Config struct {
 	CAPEM           string            // trust roots added to the system's
 	RequestTimeout  time.Duration     // for one HTTP call; 0 = DefaultRequestTimeout
 	Now             func() time.Time  // nil = time.Now
+	Transport       http.RoundTripper // nil = a pooled one of the client's own, with CAPEM's roots
 }
 
 // FieldError names the configuration field, as the operator writes it, that cannot be used, and says what it must be.
@@ -203,7 +205,7 @@ func endpointProblem(raw string, loopbackHTTP bool) string {
 		return "must hold no user name or password"
 	case u.Scheme == "https":
 		return ""
-	case u.Scheme == "http" && loopbackHTTP && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && loopbackHTTP && IsLoopback(u.Hostname()):
 		return ""
 	case u.Scheme == "http" && loopbackHTTP:
 		return "must be https (http is for loopback hosts only)"
@@ -211,9 +213,11 @@ func endpointProblem(raw string, loopbackHTTP bool) string {
 	return "must be an absolute https URL"
 }
 
-func isLoopback(host string) bool {
+// IsLoopback reports whether a URL's host name, without port and brackets, means this machine:
+// localhost (RFC 6761 section 6.3) or an address of 127.0.0.0/8 or ::1.
+func IsLoopback(host string) bool {
 	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }
 
 func isJSONObject(text string) bool {

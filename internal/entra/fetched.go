@@ -6,6 +6,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -13,8 +15,12 @@ const (
 	fetchBackoff     = 5 * time.Second // a failed fetch answers everyone for this long
 )
 
-// fetched is a document of the provider's that is fetched when first needed, kept in memory and shared by all.
-// One fetch runs at a time. It lives on when the caller that started it leaves, and each waiter can leave on its own context.
+// theFetch is the one key in the flights of a fetched.
+const theFetch = ""
+
+// fetched is a document of the provider's that is fetched when first needed, kept in memory and
+// shared by all. One fetch runs at a time. It lives on when the caller that started it leaves, and
+// each waiter can leave on its own context.
 type fetched[T comparable] struct {
 	fetch func(context.Context) (T, error) // bounded by itself; its errors are shared, so they are never changed
 	now   func() time.Time
@@ -24,13 +30,8 @@ type fetched[T comparable] struct {
 	fetchedAt time.Time // zero = never
 	failure   error     // of the latest fetch
 	failedAt  time.Time
-	running   *flight[T]
-}
-
-type flight[T comparable] struct {
-	landed   chan struct{} // closed when document and err are set
-	document T
-	err      error
+	running   bool // a fetch is among flights
+	flights   singleflight.Group
 }
 
 // get returns the document, fetched within its lifetime. While the provider cannot be reached an older one still serves,
@@ -51,10 +52,10 @@ func (f *fetched[T]) get(ctx context.Context) (T, error) {
 		}
 		return f.document, f.failure
 	}
-	fl := f.takeOff(ctx)
+	done := f.start(ctx)
 	f.mu.Unlock()
 
-	document, err := fl.wait(ctx)
+	document, err := wait[T](ctx, done)
 	if err != nil && oldServes && ctx.Err() == nil {
 		return old, nil
 	}
@@ -64,53 +65,56 @@ func (f *fetched[T]) get(ctx context.Context) (T, error) {
 // renew fetches whatever is held, or joins the fetch that is running.
 func (f *fetched[T]) renew(ctx context.Context) (T, error) {
 	f.mu.Lock()
-	fl := f.takeOff(ctx)
+	done := f.start(ctx)
 	f.mu.Unlock()
-	return fl.wait(ctx)
+	return wait[T](ctx, done)
 }
 
 // renewOnce is for a caller whom the document seen did not serve: it returns the one that replaced it meanwhile, or fetches one
 // if allowed says so. Joining a fetch that runs needs no allowance. The document seen comes back if there is nothing newer.
 func (f *fetched[T]) renewOnce(ctx context.Context, seen T, allowed func() bool) (T, error) {
 	f.mu.Lock()
-	if f.document != seen || f.running == nil && !allowed() {
+	if f.document != seen || !f.running && !allowed() {
 		defer f.mu.Unlock()
 		return f.document, nil
 	}
-	fl := f.takeOff(ctx)
+	done := f.start(ctx)
 	f.mu.Unlock()
-	return fl.wait(ctx)
+	return wait[T](ctx, done)
 }
 
-// takeOff returns the running fetch or starts one. The caller holds mu.
-func (f *fetched[T]) takeOff(ctx context.Context) *flight[T] {
-	if f.running != nil {
-		return f.running
-	}
-	fl := &flight[T]{landed: make(chan struct{})}
-	f.running = fl
-	go func() {
-		fl.document, fl.err = f.fetch(context.WithoutCancel(ctx))
+// start begins a fetch, or joins the one that is running. The caller holds mu.
+func (f *fetched[T]) start(ctx context.Context) <-chan singleflight.Result {
+	f.running = true
+	return f.flights.DoChan(theFetch, func() (any, error) {
+		document, err := f.fetch(context.WithoutCancel(ctx))
 		f.mu.Lock()
-		f.running = nil
-		if f.failure = fl.err; fl.err != nil {
+		defer f.mu.Unlock()
+		if f.failure = err; err != nil {
 			f.failedAt = f.now()
 		} else {
-			f.document, f.fetchedAt = fl.document, f.now()
+			f.document, f.fetchedAt = document, f.now()
 		}
-		f.mu.Unlock()
-		close(fl.landed)
-	}()
-	return fl
+		// Under the same lock, so that nobody joins a fetch whose outcome is noted already.
+		f.running = false
+		f.flights.Forget(theFetch)
+		return document, err
+	})
 }
 
-func (fl *flight[T]) wait(ctx context.Context) (T, error) {
+// wait returns what a fetch brought, or leaves it alone when ctx ends.
+func wait[T any](ctx context.Context, done <-chan singleflight.Result) (T, error) {
 	select {
-	case <-fl.landed:
-		return fl.document, fl.err
+	case result := <-done:
+		document, _ := result.Val.(T)
+		return document, result.Err
 	case <-ctx.Done():
 		var none T
 		cause := context.Cause(ctx)
-		return none, &Error{Class: ClassTransient, Description: oneLine("gave up waiting for the authority: " + cause.Error()), Err: cause}
+		return none, &Error{
+			Class:       ClassTransient,
+			Description: oneLine("gave up waiting for the authority: " + cause.Error()),
+			Err:         cause,
+		}
 	}
 }

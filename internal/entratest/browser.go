@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
-	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -49,7 +48,7 @@ func (s *Simulator) NewBrowser() *Browser {
 		panic("entratest: cookie jar: " + err.Error())
 	}
 	return &Browser{client: &http.Client{
-		Transport:     direct{s},
+		Transport:     s.Transport(),
 		Jar:           jar,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -216,33 +215,4 @@ func (b *Browser) load(req *http.Request) (*browserPage, error) {
 	page.formPost = strings.Contains(string(body), `id="response"`)
 	page.consent = strings.Contains(string(body), `value="accept"`)
 	return page, nil
-}
-
-// direct is a transport that hands requests to the simulator without a network.
-type direct struct{ s *Simulator }
-
-// RoundTrip implements [http.RoundTripper].
-func (d direct) RoundTrip(req *http.Request) (resp *http.Response, err error) {
-	defer func() {
-		switch p := recover(); p {
-		case nil:
-		case http.ErrAbortHandler:
-			resp, err = nil, errors.New("the connection was closed without an answer")
-		default:
-			panic(p)
-		}
-	}()
-	in := req.Clone(req.Context())
-	in.RequestURI, in.RemoteAddr = req.URL.RequestURI(), "127.0.0.1:0"
-	if in.Host == "" {
-		in.Host = req.URL.Host
-	}
-	if in.Body == nil {
-		in.Body = http.NoBody
-	}
-	recorder := httptest.NewRecorder()
-	d.s.ServeHTTP(recorder, in)
-	resp = recorder.Result()
-	resp.Request = req
-	return resp, nil
 }

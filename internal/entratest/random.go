@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"math/big"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // randomString returns n random bytes in base64url.
@@ -19,11 +21,7 @@ func randomString(n int) string {
 }
 
 // randomGUID returns a version 4 UUID.
-func randomGUID() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:])
-	return formatGUID(b)
-}
+func randomGUID() string { return uuid.NewString() }
 
 // namedGUID returns the same GUID for the same name in every run, so that a
 // script can know a user's object id beforehand.

@@ -76,6 +76,10 @@ type Simulator struct {
 	closing   chan struct{}
 	closeOnce sync.Once
 
+	transportMu sync.Mutex // guards running against a late Add
+	closed      bool
+	running     sync.WaitGroup // handlers that [Simulator.Transport] has started
+
 	mu            sync.Mutex // guards all below
 	rotation      Rotation
 	lifetimes     Lifetimes
@@ -141,9 +145,14 @@ func New(opts Options) *Simulator {
 	return s
 }
 
-// Close ends requests that a fault holds. The simulator is of no use afterwards.
+// Close ends requests that a fault holds, and returns when none that came in by
+// [Simulator.Transport] is running. The simulator is of no use afterwards.
 func (s *Simulator) Close() {
+	s.transportMu.Lock()
+	s.closed = true
+	s.transportMu.Unlock()
 	s.closeOnce.Do(func() { close(s.closing) })
+	s.running.Wait()
 }
 
 // Tenant returns the id (a GUID) of the tenant where the built-in users and apps live.
