@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package account keeps the accounts of a mount: one signed-in user each, with the
+// tokens kept for that user and the logins that are pending.
+package account
+
+import (
+	"crypto/rand"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"vault-plugin-secrets-entra/internal/config"
+	"vault-plugin-secrets-entra/internal/entra"
+	"vault-plugin-secrets-entra/internal/problem"
+	"vault-plugin-secrets-entra/internal/store"
+)
+
+// StoragePrefix is where the accounts are stored, by name.
+const StoragePrefix = "account/"
+
+// inactivityLimit is Entra's: a refresh token unused this long is refused
+// (refresh-tokens, "Token lifetime").
+const inactivityLimit = 90 * 24 * time.Hour
+
+// Entry is one account: who signed in, and the tokens kept for that user. An entry
+// that has been read is never changed in place: transitions work on a copy of their
+// own, see Store.Update.
+type Entry struct {
+	store.UnknownFields
+
+	Version     int       `json:"version"`
+	CreatedTime time.Time `json:"created_time"`
+
+	// Generation changes only when the refresh token's origin changes: a
+	// sign-in, an import, a new entry after a delete. A refresh that began
+	// under another generation has nothing to say any more.
+	Generation string `json:"generation"`
+
+	Pin              Pin            `json:"pin"`
+	User             entra.Identity `json:"user"`
+	ClientID         string         `json:"client_id"` // the refresh token belongs to this client
+	Authority        string         `json:"authority"` // at this authority
+	ConfiguredTenant string         `json:"configured_tenant"`
+	Scopes           []string       `json:"scopes"`  // of the default token, where a login named them
+	Granted          []string       `json:"granted"` // by the last sign-in
+
+	// Roles are those consented to: by a login that named them, or a token that
+	// Entra gave.
+	Roles []string `json:"roles"`
+
+	// PreviousRefreshToken is the one before, until RefreshToken has worked once.
+	RefreshToken         entra.Secret `json:"refresh_token"`
+	PreviousRefreshToken entra.Secret `json:"previous_refresh_token"`
+	RefreshTokenTime     time.Time    `json:"refresh_token_time"` // it was obtained or last worked
+
+	Tokens      map[string]*CachedToken  `json:"tokens"`   // by role; "" is the default token
+	Error       *RefreshError            `json:"refusal"`  // ends the account until a sign-in
+	TokenErrors map[string]*RefreshError `json:"refusals"` // by role, "" likewise
+
+	LoginTime        time.Time      `json:"login_time"`
+	LoginRequestedBy string         `json:"login_requested_by"`
+	LastRefreshTime  time.Time      `json:"last_refresh_time"`
+	LastReadTime     time.Time      `json:"last_read_time"` // as noted at refreshes
+	LastError        *RefreshError  `json:"last_error"`
+	LatestLogin      *LoginOutcome  `json:"latest_login"`
+	PendingLogins    []PendingLogin `json:"pending_logins"` // oldest first
+
+	Metadata map[string]string `json:"metadata"`
+	Disabled bool              `json:"disabled"`
+}
+
+// Pin says whose account this is. A sign-in sets it whole; an operator can set
+// Username or ObjectID before the first one.
+type Pin struct {
+	User     entra.Identity `json:"user"`
+	Username string         `json:"username"`
+	ObjectID string         `json:"object_id"`
+}
+
+// NewEntry is an account that nobody has signed in to.
+func NewEntry(now time.Time) *Entry {
+	return &Entry{Version: store.SchemaVersion, CreatedTime: now.UTC(), Generation: rand.Text()}
+}
+
+// SignedIn reports whether there is a credential at all.
+func (e *Entry) SignedIn() bool { return e.RefreshToken != "" }
+
+// SignIn takes over what a sign-in (login, device code, import) was given. It
+// begins a new generation and ends every error.
+func (e *Entry) SignIn(s *entra.SignIn, scopes []string, cfg *config.Entry, now time.Time) {
+	e.Generation = rand.Text()
+	e.Pin = Pin{User: s.User}
+	e.User = s.User
+	e.ClientID, e.Authority, e.ConfiguredTenant = cfg.ClientID, cfg.Authority(), cfg.TenantID
+	e.Granted = strings.Fields(s.Tokens.Scope)
+	e.RefreshToken, e.PreviousRefreshToken = s.Tokens.RefreshToken, ""
+	e.RefreshTokenTime = s.Tokens.Obtained
+	e.Tokens = map[string]*CachedToken{"": newCachedToken(&s.Tokens, scopes)}
+	e.Error, e.TokenErrors, e.LastError = nil, nil, nil
+	e.LoginTime = now.UTC()
+	e.LastReadTime = now.UTC()
+	e.LastRefreshTime = s.Tokens.Obtained
+}
+
+// Refreshed takes over the answer to a refresh made with the refresh token used.
+// Until a rotated refresh token has worked once, the one before is kept.
+func (e *Entry) Refreshed(role string, scopes []string, used entra.Secret, t *entra.Tokens) {
+	if t.RefreshToken == "" || t.RefreshToken == used {
+		e.RefreshToken, e.PreviousRefreshToken = used, ""
+	} else {
+		e.RefreshToken, e.PreviousRefreshToken = t.RefreshToken, used
+	}
+	e.RefreshTokenTime = t.Obtained
+	if e.Tokens == nil {
+		e.Tokens = map[string]*CachedToken{}
+	}
+	e.Tokens[role] = newCachedToken(t, scopes)
+	e.Error = nil
+	delete(e.TokenErrors, role)
+	if role != "" && !slices.Contains(e.Roles, role) {
+		e.Roles = append(slices.Clone(e.Roles), role)
+	}
+	e.LastError = nil
+	e.LastRefreshTime = t.Obtained
+}
+
+// NoteRead notes when somebody last read a token of the account.
+func (e *Entry) NoteRead(at time.Time) {
+	if at.After(e.LastReadTime) {
+		e.LastReadTime = at.UTC()
+	}
+}
+
+// dropRoles forgets what is kept for roles that are not there any more.
+func (e *Entry) dropRoles(gone func(role string) bool) {
+	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), gone)
+	for role := range e.Tokens {
+		if role != "" && gone(role) {
+			delete(e.Tokens, role)
+		}
+	}
+	for role := range e.TokenErrors {
+		if role != "" && gone(role) {
+			delete(e.TokenErrors, role)
+		}
+	}
+}
+
+// Refused notes a refusal by Entra; the tokens stay as they are.
+func (e *Entry) Refused(role string, r *RefreshError) {
+	e.LastError = r
+	if r.EndsAccount() {
+		e.Error = r
+		return
+	}
+	if e.TokenErrors == nil {
+		e.TokenErrors = map[string]*RefreshError{}
+	}
+	e.TokenErrors[role] = r
+}
+
+// ErrorFor is the refusal that stands against refreshing role now, nil if none.
+func (e *Entry) ErrorFor(role string, now time.Time) *RefreshError {
+	if e.Error != nil {
+		return e.Error
+	}
+	if r := e.TokenErrors[role]; r != nil && r.Stands(now) {
+		return r
+	}
+	return nil
+}
+
+// Mismatch says why the refresh token cannot be used with cfg at all, "" if it can.
+func (e *Entry) Mismatch(cfg *config.Entry, now time.Time) string {
+	return e.Status().mismatch(cfg, now)
+}
+
+// State is the account in one word. cfg is nil where there is no config.
+func (e *Entry) State(cfg *config.Entry, now time.Time) string {
+	return e.Status().state(cfg, now)
+}
+
+// EffectiveScopes are those of the default token. cfg is nil where there is no config.
+func (e *Entry) EffectiveScopes(cfg *config.Entry) []string {
+	if len(e.Scopes) > 0 || cfg == nil {
+		return e.Scopes
+	}
+	return cfg.Scopes
+}
+
+// RequestedScopes are what a refresh of the default token asks Entra for: those of
+// the scopes that were granted. If none was, it asks for all, and Entra's answer
+// says why not.
+func (e *Entry) RequestedScopes(scopes []string) []string {
+	missing := entra.Missing(scopes, e.Granted)
+	granted := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool {
+		return slices.Contains(missing, s)
+	})
+	if len(granted) == 0 {
+		return scopes
+	}
+	return granted
+}
+
+// KeepaliveRole is the role whose token keeps the refresh token alive: the default
+// one, unless it is refused and another is not.
+func (e *Entry) KeepaliveRole() (role string, found bool) {
+	if e.TokenErrors[""] == nil {
+		return "", true
+	}
+	for _, role := range e.Roles {
+		if e.TokenErrors[role] == nil {
+			return role, true
+		}
+	}
+	// An administrator may have acted on a block.
+	return "", e.TokenErrors[""].Class == entra.ClassBlocked
+}
+
+// KeepaliveAt is when the refresh token is used so that it does not end of
+// inactivity, within the last tenth of the interval; zero if it is left alone.
+// lastRead is what is known of the account's readers. jitter is 0 to 1.
+func (e *Entry) KeepaliveAt(cfg *config.Entry, lastRead time.Time, jitter float64) time.Time {
+	if cfg.KeepaliveInterval == 0 || !e.SignedIn() {
+		return time.Time{}
+	}
+	early := time.Duration(jitter * float64(cfg.KeepaliveInterval/10))
+	at := e.RefreshTokenTime.Add(cfg.KeepaliveInterval - early)
+	if cfg.KeepaliveMax > 0 && at.After(lastRead.Add(cfg.KeepaliveMax)) {
+		return time.Time{}
+	}
+	return at
+}
+
+// Pinned reports whether it is settled who may sign in.
+func (e *Entry) Pinned() bool { return e.Pin != Pin{} }
+
+// PinnedUsername is the username that is expected to sign in, if that is known.
+func (e *Entry) PinnedUsername() string {
+	if e.Pin.User.PreferredUsername != "" {
+		return e.Pin.User.PreferredUsername
+	}
+	return e.Pin.Username
+}
+
+// CheckUser decides whether user may sign in to this account, named name.
+func (e *Entry) CheckUser(name string, user entra.Identity, cfg *config.Entry) *problem.Error {
+	pin, refuse := e.Pin, problem.RefusedUser
+	switch {
+	case pin.User != entra.Identity{}:
+		if !pin.User.Is(user) {
+			return refuse("%s signed in, but account %q belongs to %s; delete the account to hand it over",
+				user.Username, name, pin.User.Username)
+		}
+	case pin.Username != "" && !strings.EqualFold(pin.Username, user.PreferredUsername):
+		return refuse("%s signed in, but account %q is pinned to username %s",
+			user.Username, name, pin.Username)
+	case pin.ObjectID != "" && !strings.EqualFold(pin.ObjectID, user.ObjectID):
+		return refuse("%s signed in, but account %q is pinned to object_id %s",
+			user.Username, name, pin.ObjectID)
+	case pin.Username != "" || pin.ObjectID != "":
+	case cfg.AccountBinding == config.BindPinned:
+		return refuse("account %q is not pinned and account_binding is pinned: "+
+			"an operator pins it first", name)
+	case cfg.AccountBinding == config.BindUsername && !strings.EqualFold(name, user.PreferredUsername):
+		return refuse("%s signed in, but account_binding is username: only the user %s may sign in "+
+			"to account %q", user.Username, name, name)
+	case cfg.AccountBinding == config.BindObjectID && !strings.EqualFold(name, user.ObjectID):
+		return refuse("%s signed in, but account_binding is object_id: only the user with object_id "+
+			"%s may sign in to account %q", user.Username, name, name)
+	}
+	return nil
+}
+
+// ObjectID is the user's oid, or sub where the provider has none.
+func (e *Entry) ObjectID() string {
+	if e.User.ObjectID != "" {
+		return e.User.ObjectID
+	}
+	return e.User.Subject
+}
+
+// TenantID is the user's tid, or the one the account signed in at where the
+// provider has none.
+func (e *Entry) TenantID() string {
+	if e.User.TenantID != "" {
+		return e.User.TenantID
+	}
+	return e.ConfiguredTenant
+}
+
+// IdleExpiry is when inactivity would end the refresh token.
+func (e *Entry) IdleExpiry() time.Time {
+	if !e.SignedIn() {
+		return time.Time{}
+	}
+	return e.RefreshTokenTime.Add(inactivityLimit)
+}
+
+// clone copies the entry as deep as transitions change it.
+func (e *Entry) clone() *Entry {
+	c := *e
+	c.Tokens = maps.Clone(e.Tokens)
+	c.TokenErrors = maps.Clone(e.TokenErrors)
+	c.Metadata = maps.Clone(e.Metadata)
+	c.PendingLogins = slices.Clone(e.PendingLogins)
+	if e.LatestLogin != nil {
+		login := *e.LatestLogin
+		c.LatestLogin = &login
+	}
+	return &c
+}

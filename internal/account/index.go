@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package account
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"vault-plugin-secrets-entra/internal/config"
+)
+
+// Index knows the status of every account of the mount, once it is complete. Only
+// the node that may write keeps one: other nodes' writes do not reach it.
+type Index struct {
+	mu       sync.RWMutex // guards the fields below
+	kept     bool
+	complete bool
+	byName   map[string]Status
+	touched  map[string]bool // while it is built: newer than what the build reads; nil otherwise
+}
+
+// Info is what a list says of one account.
+type Info struct {
+	State      string
+	Username   string
+	ExpireTime time.Time // of the cached default token, zero if there is none
+}
+
+func newIndex() *Index { return &Index{byName: map[string]Status{}} }
+
+// set notes the account as it was just written; a nil entry was deleted.
+func (x *Index) set(name string, e *Entry) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.kept {
+		return
+	}
+	if e == nil {
+		delete(x.byName, name)
+	} else {
+		x.byName[name] = e.Status()
+	}
+	if x.touched != nil {
+		x.touched[name] = true
+	}
+}
+
+// beginBuild starts over; what is written meanwhile counts more than what is found.
+func (x *Index) beginBuild() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.kept = true
+	x.touched = map[string]bool{}
+}
+
+// found notes an account as a build read it, and reports whether that was news.
+func (x *Index) found(name string, e *Entry) bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.touched[name] {
+		return false
+	}
+	x.byName[name] = e.Status()
+	return true
+}
+
+func (x *Index) endBuild(complete bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.touched = nil
+	x.complete = x.complete || complete
+}
+
+// Forget drops everything: other nodes write while this one may not.
+func (x *Index) Forget() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.kept, x.complete, x.byName, x.touched = false, false, map[string]Status{}, nil
+}
+
+// Names returns all names in order, if the index is complete.
+func (x *Index) Names() (names []string, complete bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	if !x.complete {
+		return nil, false
+	}
+	names = make([]string, 0, len(x.byName))
+	for name := range x.byName {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names, true
+}
+
+// Each calls show for those of the names that the index knows.
+func (x *Index) Each(names []string, cfg *config.Entry, now time.Time, show func(string, Info)) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	for _, name := range names {
+		if s, known := x.byName[name]; known {
+			show(name, Info{s.state(cfg, now), s.Username, s.TokenExpiry})
+		}
+	}
+}

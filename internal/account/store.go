@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package account
+
+import (
+	"context"
+	"errors"
+
+	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sync/errgroup"
+
+	"vault-plugin-secrets-entra/internal/config"
+	"vault-plugin-secrets-entra/internal/lifecycle"
+	"vault-plugin-secrets-entra/internal/problem"
+	"vault-plugin-secrets-entra/internal/store"
+)
+
+const (
+	// cachedAccounts bounds the entries kept in memory, by count: about 6 KiB each.
+	cachedAccounts = 8192
+
+	// buildReads is how many storage reads a build has under way: readers of tokens
+	// come first.
+	buildReads = 4
+)
+
+// ErrNoChange, returned by a change, leaves the entry as it is stored.
+var ErrNoChange = errors.New("no change")
+
+// Change gets a copy of the account's entry as it is stored now, nil if there is
+// none, and returns what to store.
+type Change func(*Entry) (*Entry, error)
+
+// Store keeps the account entries: one storage entry per account is the atomic unit,
+// and every change of one is read, changed and written under the account's lock.
+// Reads of cached entries take no lock that is held across storage or network.
+type Store struct {
+	Logins *Logins
+	Index  *Index
+
+	// OnChange is called after an entry changed, under the account's lock. before
+	// is nil for a new account, after for one that was deleted.
+	OnChange func(name string, before, after *Entry)
+
+	entries *store.Entries
+	roles   *config.Roles
+	work    *lifecycle.Work
+	log     hclog.Logger
+	cache   *store.Cache[*Entry]
+	locks   *store.Locks // held across storage, never across a call to Entra
+	unsaved *unsaved
+}
+
+// NewStore returns the accounts of a mount.
+func NewStore(entries *store.Entries, roles *config.Roles, work *lifecycle.Work, log hclog.Logger) *Store {
+	return &Store{
+		Logins:   NewLogins(entries),
+		Index:    newIndex(),
+		OnChange: func(string, *Entry, *Entry) {},
+		entries:  entries,
+		roles:    roles,
+		work:     work,
+		log:      log,
+		cache:    store.NewCache[*Entry](cachedAccounts),
+		locks:    store.NewLocks(),
+		unsaved:  newUnsaved(),
+	}
+}
+
+// Get returns the account's entry from memory, else from storage; nil if there is
+// none. The entry must not be changed.
+func (s *Store) Get(ctx context.Context, name string) (*Entry, error) {
+	if e, ok := s.cache.Get(name); ok {
+		return e, nil
+	}
+	return s.Read(ctx, name)
+}
+
+// Read returns the account's entry as it is stored, with what storage has not taken
+// yet, and caches it.
+func (s *Store) Read(ctx context.Context, name string) (*Entry, error) {
+	mark := s.cache.Mark(name)
+	e, err := s.load(ctx, name)
+	if e != nil {
+		s.cache.Keep(name, e, mark)
+	}
+	return e, err
+}
+
+// load is Read without caching.
+func (s *Store) load(ctx context.Context, name string) (*Entry, error) {
+	e := &Entry{}
+	found, err := s.entries.Read(ctx, StoragePrefix+name, e)
+	if err != nil {
+		return nil, err
+	}
+	return s.unsaved.overlay(name, e, found), nil
+}
+
+// Update changes the account's entry under its lock. It returns the entry as it is
+// afterwards.
+func (s *Store) Update(ctx context.Context, name string, change Change) (*Entry, error) {
+	unlock, err := s.locks.Lock(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return s.updateLocked(ctx, name, change)
+}
+
+func (s *Store) updateLocked(ctx context.Context, name string, change Change) (*Entry, error) {
+	before, err := s.Read(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	var copied *Entry
+	if before != nil {
+		copied = before.clone()
+	}
+	after, err := change(copied)
+	if errors.Is(err, ErrNoChange) {
+		return before, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	after.dropRoles(func(role string) bool {
+		stored, err := s.roles.Get(ctx, role)
+		return err == nil && stored == nil
+	})
+	if err := s.write(ctx, name, after); err != nil {
+		return after, err
+	}
+	s.changed(name, before, after)
+	return after, nil
+}
+
+// changed tells who depends on it that an entry is other than before.
+func (s *Store) changed(name string, before, after *Entry) {
+	s.Index.set(name, after)
+	s.OnChange(name, before, after)
+}
+
+// write stores e and caches it. It is called under the account's lock. What a reader
+// took from storage before the write was over is not cached after it.
+func (s *Store) write(ctx context.Context, name string, e *Entry) error {
+	err := s.entries.Write(ctx, StoragePrefix+name, e)
+	s.cache.Drop(name)
+	if err != nil {
+		return err
+	}
+	mark := s.cache.Mark(name)
+	s.unsaved.forget(name)
+	s.cache.Keep(name, e, mark)
+	return nil
+}
+
+// Delete removes the account and everything that waits to be saved for it.
+func (s *Store) Delete(ctx context.Context, name string) error {
+	unlock, err := s.locks.Lock(ctx, name)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	before, err := s.Read(ctx, name)
+	if err != nil {
+		return err
+	}
+	if before != nil {
+		for _, p := range before.PendingLogins {
+			if err := s.Logins.Delete(ctx, p.StateHash); err != nil {
+				return err
+			}
+		}
+	}
+	s.cache.Drop(name)
+	defer s.cache.Drop(name)
+	if err := s.entries.Delete(ctx, StoragePrefix+name); err != nil {
+		return err
+	}
+	s.unsaved.forget(name)
+	s.changed(name, before, nil)
+	return nil
+}
+
+// Merge lays a change that must not be lost over the account's entry as it is now: a
+// rotated refresh token exists nowhere else. If storage refuses it, it is kept in
+// memory and the write retried. Another generation than before's wins: somebody
+// signed in meanwhile, and there is nothing to merge. It is called by work that has
+// begun.
+func (s *Store) Merge(ctx context.Context, name string, before *Entry, change func(*Entry)) (*Entry, error) {
+	unlock, err := s.locks.Lock(ctx, name)
+	if err == nil {
+		defer unlock()
+		var merged *Entry
+		_, err = s.updateLocked(ctx, name, func(e *Entry) (*Entry, error) {
+			if e == nil {
+				return nil, problem.NoAccount(name)
+			}
+			merged = e
+			if e.Generation == before.Generation {
+				change(e)
+				return e, nil
+			}
+			return nil, ErrNoChange
+		})
+		if !problem.Internal(err) {
+			return merged, err
+		}
+		if merged != nil {
+			s.remember(name, before.Generation, change, err)
+			s.cache.Keep(name, merged, s.cache.Mark(name))
+			s.changed(name, before, merged)
+			return merged, nil
+		}
+	}
+	// What is stored cannot be seen just now, so nothing is cached.
+	merged := before.clone()
+	change(merged)
+	s.remember(name, before.Generation, change, err)
+	return merged, nil
+}
+
+// List returns the names of all accounts, from storage.
+func (s *Store) List(ctx context.Context) ([]string, error) {
+	return s.entries.List(ctx, StoragePrefix)
+}
+
+// Invalidate forgets what is cached of an account. It never waits for storage.
+func (s *Store) Invalidate(name string) { s.cache.Drop(name) }
+
+// BuildIndex reads every account once and completes the index. found is called for
+// each account that was not written meanwhile, from several goroutines.
+func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (accounts int, err error) {
+	s.Index.beginBuild()
+	defer func() { s.Index.endBuild(err == nil) }()
+	names, err := s.List(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// A few at a time, for most of a read is waiting for Vault.
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(buildReads)
+	for _, name := range names {
+		if ctx.Err() != nil {
+			break // one of them failed
+		}
+		group.Go(func() error {
+			if s.work.Stopping() {
+				return lifecycle.ErrStopping
+			}
+			e, err := s.load(ctx, name)
+			if err != nil {
+				return err
+			}
+			if e != nil && s.Index.found(name, e) {
+				found(name, e)
+			}
+			return nil
+		})
+	}
+	return len(names), group.Wait()
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package config
+
+import (
+	"context"
+
+	"vault-plugin-secrets-entra/internal/entra"
+	"vault-plugin-secrets-entra/internal/problem"
+	"vault-plugin-secrets-entra/internal/store"
+)
+
+// RoleStoragePrefix is where the roles are stored, by name.
+const RoleStoragePrefix = "role/"
+
+// cachedRoles bounds the roles kept in memory, by count.
+const cachedRoles = 1024
+
+// Role is a named set of scopes for one resource.
+type Role struct {
+	store.UnknownFields
+
+	Version int      `json:"version"`
+	Scopes  []string `json:"scopes"`
+}
+
+// Roles keeps the roles of a mount.
+type Roles struct {
+	entries *store.Entries
+	cache   *store.Cache[*Role] // nil entries too: roles that are not there
+}
+
+func newRoles(entries *store.Entries) *Roles {
+	return &Roles{entries: entries, cache: store.NewCache[*Role](cachedRoles)}
+}
+
+// Get returns a role from memory, else from storage; nil if there is none. It must
+// not be changed.
+func (r *Roles) Get(ctx context.Context, name string) (*Role, error) {
+	if role, ok := r.cache.Get(name); ok {
+		return role, nil
+	}
+	mark := r.cache.Mark(name)
+	role := &Role{}
+	found, err := r.entries.Read(ctx, RoleStoragePrefix+name, role)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		role = nil
+	}
+	r.cache.Keep(name, role, mark)
+	return role, nil
+}
+
+// Scopes are those of a role that a request names, or why there are none.
+func (r *Roles) Scopes(ctx context.Context, name string) ([]string, error) {
+	role, err := r.Get(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if role == nil {
+		return nil, problem.Invalid("role: there is no role %q in this mount", name)
+	}
+	return role.Scopes, nil
+}
+
+// Write creates or updates a role; nil scopes leave those that it has.
+func (r *Roles) Write(ctx context.Context, name string, scopes []string) error {
+	role := &Role{Version: store.SchemaVersion}
+	if _, err := r.entries.Read(ctx, RoleStoragePrefix+name, role); err != nil {
+		return err
+	}
+	if scopes != nil {
+		role.Scopes = scopes
+	}
+	if len(role.Scopes) == 0 {
+		return problem.Invalid("scopes: is required")
+	}
+	if err := entra.CheckScopes(role.Scopes); err != nil {
+		return problem.Invalid("scopes: %s", err)
+	}
+	defer r.cache.Drop(name)
+	return r.entries.Write(ctx, RoleStoragePrefix+name, role)
+}
+
+// Delete removes a role, which may be absent.
+func (r *Roles) Delete(ctx context.Context, name string) error {
+	defer r.cache.Drop(name)
+	return r.entries.Delete(ctx, RoleStoragePrefix+name)
+}
+
+// List returns the names of all roles.
+func (r *Roles) List(ctx context.Context) ([]string, error) {
+	return r.entries.List(ctx, RoleStoragePrefix)
+}
+
+// Drop forgets what is cached of a role. It never waits for storage.
+func (r *Roles) Drop(name string) { r.cache.Drop(name) }

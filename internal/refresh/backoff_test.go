@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package refresh
+
+import (
+	"testing"
+	"time"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/entra"
+)
+
+// TestBackoffWaits: exponential from 5 s to 60 s, Retry-After where there is one.
+func TestBackoffWaits(t *testing.T) {
+	now := time.Now()
+	var a *attempt
+	for i, want := range []time.Duration{5, 10, 20, 40, 60, 60, 60} {
+		a = a.again(&account.RefreshError{Time: now}, 0)
+		if got := a.until.Sub(now); got != want*time.Second {
+			t.Errorf("after failure %d: %s, want %ds", i+1, got, want)
+		}
+	}
+	if a = a.again(&account.RefreshError{Time: now}, 17*time.Minute); a.until.Sub(now) != 17*time.Minute {
+		t.Errorf("Retry-After: %s", a.until.Sub(now))
+	}
+}
+
+// TestBackoff: what one failure keeps from being tried, and for how long.
+func TestBackoff(t *testing.T) {
+	now := time.Now()
+	b := newBackoff()
+	e := account.NewEntry(now)
+	blocked := func(name, role string, at time.Time) bool {
+		return b.blocked(e, TokenRequest{Account: name, Role: role}, at) != nil
+	}
+	b.note(backoffKey{"alice", "mail", ""}, &account.RefreshError{Class: entra.ClassTransient, Time: now}, 0)
+	if !blocked("alice", "mail", now.Add(4*time.Second)) || blocked("alice", "mail", now.Add(5*time.Second)) {
+		t.Error("a failure stands for 5 s")
+	}
+	if blocked("alice", "", now) || blocked("bob", "mail", now) {
+		t.Error("a failure of one role stands against another token")
+	}
+	b.noteClient(&account.RefreshError{Class: entra.ClassClient, Time: now}, 0)
+	if !blocked("bob", "", now) {
+		t.Error("a refusal of the client stands against everybody")
+	}
+	b.forgetAll()
+	if failure, _ := b.clientError(); failure != nil || blocked("bob", "", now) || blocked("alice", "mail", now) {
+		t.Error("something is remembered")
+	}
+	b.showClient(&account.RefreshError{Class: entra.ClassClient, Time: now, AADSTS: 7000215})
+	if failure, _ := b.clientError(); blocked("bob", "", now) || failure.EntraCode() != "AADSTS7000215" {
+		t.Error("a refusal at a login is shown and stops nobody")
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/config"
+	"vault-plugin-secrets-entra/internal/entra"
+	"vault-plugin-secrets-entra/internal/problem"
+)
+
+// exchange asks Entra for a token and stores what it gives. It is called under the
+// account's refresh lock; the entry may have changed by the time Entra answers, and
+// a sign-in, an import or a delete meanwhile wins.
+func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry) (*account.Entry, error) {
+	tokens, used, err := r.callEntra(ctx, reg, req, e)
+	if err != nil {
+		return nil, r.noteFailure(ctx, req, e, err)
+	}
+	if r.backoff.forget(req.backoffKey()) {
+		r.Recovered(req.Account)
+	}
+	lastRead := req.lastRead
+	if !req.background {
+		lastRead = time.Now()
+	}
+	after, err := r.accounts.Merge(ctx, req.Account, e, func(e *account.Entry) {
+		e.Refreshed(req.Role, req.Scopes, used, tokens)
+		e.NoteRead(lastRead)
+	})
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	if req.Force {
+		r.backoff.noteForced(req.backoffKey(), after.Generation, now)
+	}
+	if t := after.Token(req.Role, req.Scopes); t != nil && !t.Usable(now) {
+		r.backoff.note(backoffKey{req.Account, req.Role, ""}, &account.RefreshError{
+			Class:   entra.ClassTransient,
+			Message: ShortLived(req.Account).Text,
+			Time:    now.UTC(),
+		}, 0)
+	}
+	return after, nil
+}
+
+// ShortLived answers where Entra gives a token that cannot be served.
+func ShortLived(name string) *problem.Error {
+	return &problem.Error{
+		Code: problem.EntraUnavailable,
+		Text: fmt.Sprintf("Entra gave account %q an access token with less than %s to live",
+			name, account.MinServedLife),
+	}
+}
+
+// callEntra makes at most two requests: a second one after a network error or a 5xx
+// without a Retry-After, or with the predecessor of a refresh token that has never
+// worked. used is the refresh token that was accepted.
+func (r *Refresher) callEntra(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry) (tokens *entra.Tokens, used entra.Secret, err error) {
+	ask := entra.RefreshRequest{
+		RefreshToken: e.RefreshToken,
+		Scopes:       req.Scopes,
+		Claims:       req.Claims,
+		User:         e.User,
+	}
+	if req.Role == "" {
+		ask.Scopes = e.RequestedScopes(req.Scopes)
+	}
+	tokens, err = reg.Client.Refresh(ctx, ask)
+	if err == nil || r.work.Stopping() {
+		return tokens, ask.RefreshToken, err
+	}
+	var refused *entra.Error
+	switch {
+	case !errors.As(err, &refused):
+		return nil, "", err
+	case mayRepeat(refused):
+	case neverIssued(refused) && e.PreviousRefreshToken != "":
+		ask.RefreshToken = e.PreviousRefreshToken
+	default:
+		return nil, "", err
+	}
+	if !r.unchanged(ctx, req.Account, e.Generation) {
+		return nil, "", err
+	}
+	tokens, err = reg.Client.Refresh(ctx, ask)
+	return tokens, ask.RefreshToken, err
+}
+
+// mayRepeat tells a passing trouble that nobody asked to wait for.
+func mayRepeat(e *entra.Error) bool {
+	return e.Class == entra.ClassTransient && e.NoAnswer() &&
+		e.RetryAfter == 0 && e.Status != http.StatusTooManyRequests
+}
+
+// neverIssued tells Entra's refusal of a refresh token it does not know. Other
+// providers do not speak in AADSTS numbers, and must not see a predecessor:
+// presenting a used token can revoke the whole grant.
+func neverIssued(e *entra.Error) bool {
+	return e.AADSTS == 70000 || e.AADSTS == 9002313
+}
+
+// unchanged reports whether storage answers and the account is still the same. A
+// plugin process outlives a Vault that is killed: it must not go on spending refresh
+// tokens that the next active node has.
+func (r *Refresher) unchanged(ctx context.Context, name, generation string) bool {
+	e, err := r.accounts.Read(ctx, name)
+	return err == nil && e != nil && e.Generation == generation
+}
+
+// noteFailure remembers a failed refresh, each class where it belongs, and returns
+// its problem. The tokens stay as they are.
+func (r *Refresher) noteFailure(ctx context.Context, req TokenRequest, e *account.Entry, err error) error {
+	failure, retryAfter := account.NewRefreshError(err, time.Now())
+	switch {
+	case failure.Class == entra.ClassClient:
+		if r.backoff.noteClient(failure, retryAfter) {
+			r.ClientRejected(failure.EntraCode())
+		}
+	case req.Claims != "" && aboutClaims(failure.Class):
+		// It is the challenge that Entra refuses: an ordinary refresh may work.
+		r.backoff.noteClaims(req.backoffKey(), failure)
+	case failure.Lasts():
+		if err := r.storeFailure(ctx, req, e.Generation, failure); err != nil {
+			r.log.Warn("a refusal by Entra could not be stored", "account", req.Account, "error", err)
+			r.backoff.note(backoffKey{req.Account, req.Role, ""}, failure, retryAfter)
+		}
+	default:
+		r.backoff.note(backoffKey{req.Account, req.Role, ""}, failure, retryAfter)
+	}
+	if retryAfter > 0 {
+		r.backoff.pause(failure.Time.Add(retryAfter))
+	}
+	r.log.Warn("refresh failed", "account", req.Account, "role", req.Role,
+		"word", failure.ProblemCode(), "code", failure.EntraCode(), "correlation_id", failure.CorrelationID)
+	return failure.Problem(req.Account, req.Role, e)
+}
+
+// aboutClaims tells the refusals that a claims challenge can cause by itself.
+func aboutClaims(class entra.Class) bool {
+	return class == entra.ClassResource || class == entra.ClassBlocked || class == entra.ClassRequest
+}
+
+func (r *Refresher) storeFailure(ctx context.Context, req TokenRequest, generation string, failure *account.RefreshError) error {
+	_, err := r.accounts.Update(ctx, req.Account, func(e *account.Entry) (*account.Entry, error) {
+		if e == nil || e.Generation != generation {
+			return nil, account.ErrNoChange
+		}
+		e.Refused(req.Role, failure)
+		return e, nil
+	})
+	return err
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package store
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkCache is the cache of account entries, full.
+func BenchmarkCache(b *testing.B) {
+	const cached = 8192
+	names := make([]string, 2*cached)
+	for i := range names {
+		names[i] = fmt.Sprintf("account-%06d", i)
+	}
+	e := "entry"
+	fill := func() *Cache[string] {
+		c := NewCache[string](cached)
+		for _, name := range names[:cached] {
+			c.Keep(name, e, c.Mark(name))
+		}
+		return c
+	}
+	b.Run("get", func(b *testing.B) {
+		c := fill()
+		b.ReportAllocs()
+		b.ResetTimer()
+		b.RunParallel(func(pb *testing.PB) {
+			for i := 0; pb.Next(); i++ {
+				if _, ok := c.Get(names[i%cached]); !ok {
+					b.Error("it is not cached")
+					return
+				}
+			}
+		})
+	})
+	b.Run("keep", func(b *testing.B) {
+		c := fill()
+		b.ReportAllocs()
+		b.ResetTimer()
+		for i := 0; b.Loop(); i++ {
+			name := names[i%len(names)]
+			c.Keep(name, e, c.Mark(name))
+		}
+	})
+}

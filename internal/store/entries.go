@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package store keeps storage entries: their codec, a cache that never keeps what
+// was read before a write, and locks by name.
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/hashicorp/vault/sdk/logical"
+)
+
+// SchemaVersion is written into every storage entry.
+const SchemaVersion = 1
+
+// Entries are the storage entries of one mount.
+type Entries struct{ storage logical.Storage }
+
+// New returns the entries of a mount's storage.
+func New(storage logical.Storage) *Entries { return &Entries{storage: storage} }
+
+// Read reads key into entry and reports whether it was there.
+func (s *Entries) Read(ctx context.Context, key string, entry Entry) (bool, error) {
+	stored, err := s.storage.Get(ctx, key)
+	if err != nil {
+		return false, fmt.Errorf("read %s: %w", key, err)
+	}
+	if stored == nil {
+		return false, nil
+	}
+	if err := decode(stored.Value, entry); err != nil {
+		return false, fmt.Errorf("decode %s: %w", key, err)
+	}
+	return true, nil
+}
+
+// Write stores entry under key.
+func (s *Entries) Write(ctx context.Context, key string, entry Entry) error {
+	value, err := encode(entry)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	if err := s.storage.Put(ctx, &logical.StorageEntry{Key: key, Value: value}); err != nil {
+		return fmt.Errorf("write %s: %w", key, err)
+	}
+	return nil
+}
+
+// Delete removes key, which may be absent.
+func (s *Entries) Delete(ctx context.Context, key string) error {
+	if err := s.storage.Delete(ctx, key); err != nil {
+		return fmt.Errorf("delete %s: %w", key, err)
+	}
+	return nil
+}
+
+// List returns the names under prefix, which ends in a slash.
+func (s *Entries) List(ctx context.Context, prefix string) ([]string, error) {
+	names, err := s.storage.List(ctx, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", strings.TrimSuffix(prefix, "/"), err)
+	}
+	return names, nil
+}
