@@ -4,19 +4,31 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/config"
+	"vault-plugin-secrets-entra/internal/lifecycle"
+	"vault-plugin-secrets-entra/internal/problem"
+	"vault-plugin-secrets-entra/internal/refresh"
+	"vault-plugin-secrets-entra/internal/signin"
+	"vault-plugin-secrets-entra/internal/store"
 )
 
 const (
 	operationPrefix = "entra"
 
-	// schemaVersion is written into every storage entry.
-	schemaVersion = 1
+	// cleanTimeout bounds how long Clean waits: longer than one call to Entra with
+	// the default timeout ordinarily takes, shorter than what an operator who steps
+	// a node down puts up with.
+	cleanTimeout = 10 * time.Second
 )
 
 const backendHelp = `
@@ -29,58 +41,79 @@ Refresh tokens, client secrets, PKCE verifiers and authorization codes never
 leave Vault.
 `
 
-// backend is one mount of the engine.
+// backend is one mount of the engine: the rooms of internal/, wired.
 //
-// A request walks: path_login.go → path_callback.go → signin.go → account.go
-// (the entry) → path_token.go → refresh.go.
+// A request walks: path_login.go → path_callback.go → signin → account →
+// path_token.go → refresh.
 type backend struct {
 	*framework.Backend
 
-	// storage is the mount's storage, for work that no request carries.
-	storage logical.Storage
-	system  *rememberedSystem // what System returns
-
-	configLock    sync.Mutex              // one config write at a time; no reader takes it
-	registrations registrationCache       // config and the client made from it
-	roles         *entryCache[*roleEntry] // nil entries too: roles that are not there
-	accounts      *accountStore           // entries, their cache and their locks
-	index         *accountIndex           // what a list shows of every account
-	refreshes     *refresher              // who is refreshing what, and what failed
-	worker        *worker                 // what is done when nobody asks
-	work          workTracker             // what Clean has to wait for
-	mountPoint    atomic.Value            // string: "entra/", as seen on the last request
+	node       *lifecycle.Node    // what System returns
+	work       *lifecycle.Work    // what Clean waits for
+	config     *config.Store      // the app registration, the client made from it, the roles
+	accounts   *account.Store     // entries, their cache, their locks and their index
+	signIns    *signin.SignIns    // from authorization URL to stored account
+	refreshes  *refresh.Refresher // who is refreshing what, and what failed
+	worker     *refresh.Worker    // what is done when nobody asks
+	mountPoint atomic.Value       // string: "entra/", as seen on the last request
 }
 
-// Factory makes the backend of one mount. It does no storage access: storage is
-// ready only when Vault calls Initialize.
+// Factory makes the backend of one mount. It does no storage access: storage is ready
+// only when Vault calls Initialize.
 func Factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
-	b := newBackend(conf.StorageView)
-	b.system = &rememberedSystem{SystemView: conf.System}
+	return newBackend(ctx, conf, nil)
+}
+
+// newBackend makes a backend whose requests to Entra go through transport; nil is a
+// pooled transport of the client's own.
+func newBackend(ctx context.Context, conf *logical.BackendConfig, transport http.RoundTripper) (*backend, error) {
+	log := conf.Logger
+	if log == nil {
+		log = hclog.NewNullLogger()
+	}
+	entries := store.New(conf.StorageView)
+	b := &backend{node: &lifecycle.Node{SystemView: conf.System}, work: lifecycle.NewWork()}
+	b.config = config.NewStore(entries, transport)
+	b.accounts = account.NewStore(entries, b.config.Roles, b.work, log)
+	b.signIns = signin.New(b.config, b.accounts, b.work, log)
+	b.refreshes = refresh.New(b.config, b.accounts, b.node, b.work, log)
+	b.worker = refresh.NewWorker(b.refreshes)
+	b.wire()
+	b.Backend = b.framework()
 	remembering := *conf
-	remembering.System = b.system
+	remembering.System = b.node
 	if err := b.Setup(ctx, &remembering); err != nil {
 		return nil, err
 	}
 	return b, nil
 }
 
-func newBackend(storage logical.Storage) *backend {
-	b := &backend{
-		storage:   storage,
-		roles:     newEntryCache[*roleEntry](cachedRoles),
-		index:     newAccountIndex(),
-		refreshes: newRefresher(),
+// wire hands to the rooms what they tell others.
+func (b *backend) wire() {
+	b.config.OnChange = func() {
+		b.refreshes.ConfigChanged()
+		b.worker.Rebuild()
 	}
-	b.accounts = newAccountStore(b)
-	b.worker = newWorker(b)
-	b.work.init()
-	b.Backend = &framework.Backend{
+	b.accounts.OnChange = func(name string, before, after *account.Entry) {
+		b.refreshes.AccountChanged(name, before, after)
+		b.worker.AccountChanged(name, before, after)
+		b.accountChanged(name, before, after)
+	}
+	b.signIns.ClientRefused = b.refreshes.ShowClientError
+	b.refreshes.Recovered = func(name string) { b.sendAccountEvent(eventRefreshRecovered, name) }
+	b.refreshes.ClientRejected = b.sendClientRejected
+}
+
+func (b *backend) framework() *framework.Backend {
+	return &framework.Backend{
 		Help:           strings.TrimSpace(backendHelp),
 		BackendType:    logical.TypeLogical,
 		RunningVersion: version,
 		PathsSpecial: &logical.Paths{
 			Unauthenticated: []string{callbackPath},
-			SealWrapStorage: []string{configStorageKey, loginStoragePrefix, accountStoragePrefix},
+			SealWrapStorage: []string{
+				config.StorageKey, account.LoginStoragePrefix, account.StoragePrefix,
+			},
 		},
 		Paths: framework.PathAppend(
 			b.pathConfig(),
@@ -98,46 +131,54 @@ func newBackend(storage logical.Storage) *backend {
 		Invalidate:     b.invalidate,
 		Clean:          b.clean,
 	}
-	return b
 }
 
 // initialize starts the background: storage is ready now.
 func (b *backend) initialize(_ context.Context, _ *logical.InitializationRequest) error {
 	b.Logger().Info("entra secrets engine", "version", version, "commit", commit)
-	b.worker.start()
-	b.worker.setActive(b.mayWrite())
+	b.worker.Start()
+	b.signIns.Run()
+	b.setActive()
 	return nil
 }
 
-// periodic runs about once a minute while Vault holds locks that block step-down
-// and reload: no network, no storage. It finds out whether the node's role changed.
+// periodic runs about once a minute while Vault holds locks that block step-down and
+// reload: no network, no storage. It finds out whether the node's role changed.
 func (b *backend) periodic(context.Context, *logical.Request) error {
-	b.worker.setActive(b.mayWrite())
+	b.setActive()
 	return nil
 }
 
-// invalidate is called when another node has changed key. It returns at once:
-// no storage call, and no lock that is held across one.
+// setActive starts or stops the background, as the node may write or not.
+func (b *backend) setActive() {
+	active := b.node.MayWrite()
+	b.worker.SetActive(active)
+	b.signIns.SetActive(active)
+}
+
+// invalidate is called when another node has changed key. It returns at once: no
+// storage call, and no lock that is held across one.
 func (b *backend) invalidate(_ context.Context, key string) {
-	switch {
-	case key == configStorageKey:
-		b.registrations.drop()
-	case strings.HasPrefix(key, roleStoragePrefix):
-		b.roles.drop(strings.TrimPrefix(key, roleStoragePrefix))
-	case strings.HasPrefix(key, accountStoragePrefix):
-		b.accounts.cache.drop(strings.TrimPrefix(key, accountStoragePrefix))
+	if name, found := strings.CutPrefix(key, account.StoragePrefix); found {
+		b.accounts.Invalidate(name)
+	}
+	if name, found := strings.CutPrefix(key, config.RoleStoragePrefix); found {
+		b.config.Roles.Drop(name)
+	}
+	if key == config.StorageKey {
+		b.config.Drop()
 	}
 }
 
-// clean runs when the mount is unmounted, reloaded, sealed or stepped down.
-// While it runs, every mount of the same plugin process waits.
+// clean runs when the mount is unmounted, reloaded, sealed or stepped down. While it
+// runs, every mount of the same plugin process waits.
 func (b *backend) clean(_ context.Context) {
-	b.work.stop(cleanTimeout)
-	b.registrations.drop()
+	b.work.Stop(cleanTimeout)
+	b.config.Drop()
 }
 
-// HandleRequest is every request's way in and out: it remembers where the mount
-// is, for the commands in messages, and turns a fault into its response.
+// HandleRequest is every request's way in and out: it remembers where the mount is,
+// for the commands in messages, and turns a problem into its response.
 func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*logical.Response, error) {
 	if req.MountPoint != "" {
 		if last, _ := b.mountPoint.Load().(string); last != req.MountPoint {
@@ -149,7 +190,7 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 		return b.answerError(err)
 	}
 	if resp.IsError() { // by the framework itself: a value of the wrong type
-		return logical.ErrorResponse("%s: %s", invalidRequest, resp.Error()), nil
+		return logical.ErrorResponse("%s: %s", problem.InvalidRequest, resp.Error()), nil
 	}
 	return resp, nil
 }

@@ -8,13 +8,14 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,7 +23,9 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/testhelpers/schema"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
+	"vault-plugin-secrets-entra/internal/store"
 )
 
 // bounded is how long a test waits for anything before it fails.
@@ -30,15 +33,17 @@ const bounded = 20 * time.Second
 
 const vaultCallback = "https://vault.example.com/v1/entra/callback"
 
-// mount is the engine as Vault drives it, beside a simulator over HTTPS.
+// mount is the engine as Vault drives it, beside a simulator that needs no socket.
 type mount struct {
 	t       *testing.T
 	b       *backend
-	sim     *entratest.Server
+	sim     *entratest.Simulator
 	storage *testStorage
 	system  *testSystem
 	log     *testLog
 	events  *testEvents
+
+	transport http.RoundTripper // nil is a client's own, over sockets
 }
 
 // newMount starts the engine, and a simulator it is not configured for yet.
@@ -46,12 +51,14 @@ func newMount(t *testing.T, opts entratest.Options) *mount {
 	t.Helper()
 	m := &mount{
 		t:       t,
-		sim:     entratest.Start(t, opts),
+		sim:     entratest.New(opts),
 		storage: newTestStorage(),
 		system:  newTestSystem(),
 		log:     &testLog{},
 		events:  &testEvents{},
 	}
+	m.transport = m.sim.Transport()
+	t.Cleanup(m.sim.Close)
 	m.start()
 	return m
 }
@@ -72,7 +79,6 @@ func (m *mount) config(changes ...map[string]any) map[string]any {
 		"client_id":     m.sim.App.ClientID,
 		"client_secret": m.sim.App.Secret(),
 		"redirect_uris": vaultCallback + ",http://localhost/callback",
-		"ca_pem":        m.sim.CAPEM(),
 	}
 	for _, change := range changes {
 		maps.Copy(config, change)
@@ -84,20 +90,20 @@ func (m *mount) config(changes ...map[string]any) map[string]any {
 func (m *mount) start() {
 	m.t.Helper()
 	ctx := context.Background()
-	made, err := Factory(ctx, &logical.BackendConfig{
+	made, err := newBackend(ctx, &logical.BackendConfig{
 		StorageView:  m.storage,
 		System:       m.system,
 		EventsSender: m.events,
 		Logger:       hclog.New(&hclog.LoggerOptions{Level: hclog.Trace, Output: m.log}),
 		BackendUUID:  "test",
-	})
+	}, m.transport)
 	if err != nil {
 		m.t.Fatal(err)
 	}
 	if err := made.Initialize(ctx, &logical.InitializationRequest{Storage: m.storage}); err != nil {
 		m.t.Fatal(err)
 	}
-	m.b = made.(*backend)
+	m.b = made
 	m.t.Cleanup(func() { made.Cleanup(ctx) })
 }
 
@@ -203,9 +209,9 @@ func statusOf(resp *logical.Response, err error) (int, string) {
 	return 200, ""
 }
 
-// wantFault holds an answer to a status, the word its message begins with, and
+// wantProblem holds an answer to a status, the word its message begins with, and
 // texts that the message holds.
-func wantFault(t *testing.T, resp *logical.Response, err error, status int, texts ...string) {
+func wantProblem(t *testing.T, resp *logical.Response, err error, status int, texts ...string) {
 	t.Helper()
 	got, message := statusOf(resp, err)
 	if got != status {
@@ -279,13 +285,14 @@ func (m *mount) expire(account string) { m.age(account, -time.Second) }
 
 // age lets the account's held tokens expire in left from now: the token itself,
 // not the clock, is what a test can move.
-func (m *mount) age(account string, left time.Duration) {
+func (m *mount) age(name string, left time.Duration) {
 	m.t.Helper()
-	_, err := m.b.accounts.update(context.Background(), m.storage, account, func(e *accountEntry) (*accountEntry, error) {
+	_, err := m.b.accounts.Update(context.Background(), name, func(e *account.Entry) (*account.Entry, error) {
 		for role, held := range e.Tokens {
 			by := time.Now().Add(left).Sub(held.Expiry)
-			e.Tokens[role] = &heldToken{ // not in place: readers hold the old one
-				AccessToken: held.AccessToken, TokenType: held.TokenType, Scope: held.Scope, Wanted: held.Wanted,
+			e.Tokens[role] = &account.CachedToken{ // not in place: readers hold the old one
+				AccessToken: held.AccessToken, TokenType: held.TokenType,
+				Scope: held.Scope, Scopes: held.Scopes,
 				ObtainedAt: held.ObtainedAt.Add(by), Expiry: held.Expiry.Add(by),
 			}
 		}
@@ -297,14 +304,19 @@ func (m *mount) age(account string, left time.Duration) {
 }
 
 // entry is the account as it is stored.
-func (m *mount) entry(account string) *accountEntry {
+func (m *mount) entry(name string) *account.Entry {
 	m.t.Helper()
-	e := &accountEntry{}
-	found, err := readEntry(context.Background(), m.storage.Storage, accountStoragePrefix+account, e)
+	e := &account.Entry{}
+	found, err := store.New(m.storage.Storage).Read(context.Background(), account.StoragePrefix+name, e)
 	if err != nil || !found {
-		m.t.Fatalf("account %s: found %v, %v", account, found, err)
+		m.t.Fatalf("account %s: found %v, %v", name, found, err)
 	}
 	return e
+}
+
+// inBubble runs a subtest in a bubble whose clock moves when everybody waits.
+func inBubble(t *testing.T, name string, test func(*testing.T)) {
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
 // eventually waits for a condition, for a bounded time.
@@ -328,7 +340,8 @@ type testStorage struct {
 
 func newTestStorage() *testStorage { return &testStorage{Storage: &logical.InmemStorage{}} }
 
-// failOn makes storage fail where f says so, until the next call; nil mends it.
+// failOn makes storage fail where f says so, until the next call; nil mends it. f may
+// wait. A Get asks twice: "get" before storage is read, "got" after.
 func (s *testStorage) failOn(f func(op, key string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -352,19 +365,26 @@ func (s *testStorage) count(prefix string) int {
 
 func (s *testStorage) note(op, key string) error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.ops = append(s.ops, op+" "+key)
-	if s.fail == nil {
+	if op != "got" {
+		s.ops = append(s.ops, op+" "+key)
+	}
+	fail := s.fail
+	s.mu.Unlock()
+	if fail == nil {
 		return nil
 	}
-	return s.fail(op, key)
+	return fail(op, key)
 }
 
 func (s *testStorage) Get(ctx context.Context, key string) (*logical.StorageEntry, error) {
 	if err := s.note("get", key); err != nil {
 		return nil, err
 	}
-	return s.Storage.Get(ctx, key)
+	e, err := s.Storage.Get(ctx, key)
+	if failed := s.note("got", key); failed != nil { // storage has answered, the reader not yet
+		return nil, failed
+	}
+	return e, err
 }
 
 func (s *testStorage) Put(ctx context.Context, e *logical.StorageEntry) error {
@@ -501,36 +521,26 @@ func (l *testLog) String() string {
 	return l.text.String()
 }
 
-// TestMain makes one simulator stand for Entra's real host names, for the tests
-// that configure an environment instead of an authority_url. Loopback addresses
-// never go through the proxy.
-func TestMain(m *testing.M) {
-	srv, err := entratest.Listen("127.0.0.1:0", entratest.Options{})
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
+// newServerMount reaches the simulator over HTTPS, as in service. overSockets is the
+// config for that.
+func newServerMount(t *testing.T, srv *entratest.Server) *mount {
+	t.Helper()
+	m := &mount{
+		t: t, sim: srv.Simulator, storage: newTestStorage(), system: newTestSystem(),
+		log: &testLog{}, events: &testEvents{},
 	}
-	proxy, err := srv.ListenProxy("127.0.0.1:0")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	realHosts = srv
-	os.Setenv("HTTPS_PROXY", proxy.URL)
-	code := m.Run()
-	proxy.Close()
-	srv.Close()
-	os.Exit(code)
+	m.start()
+	return m
 }
 
-// realHosts answers at login.microsoftonline.com and the other clouds' hosts.
-var realHosts *entratest.Server
+func overSockets(srv *entratest.Server) map[string]any {
+	return map[string]any{"authority_url": srv.Authority(), "ca_pem": srv.CAPEM()}
+}
 
 // newEnvironmentMount is configured with a cloud and a tenant, no authority_url.
 func newEnvironmentMount(t *testing.T, config ...map[string]any) *mount {
 	t.Helper()
-	m := &mount{t: t, sim: realHosts, storage: newTestStorage(), system: newTestSystem(), log: &testLog{}, events: &testEvents{}}
-	m.start()
+	m := newMount(t, entratest.Options{})
 	written := m.config(config...)
 	delete(written, "authority_url")
 	m.mustWrite("config", written)

@@ -149,7 +149,7 @@ func TestCertificateBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, err := m.write("config", test.fields)
-			wantFault(t, resp, err, 400, "invalid_request: ", test.text)
+			wantProblem(t, resp, err, 400, "invalid_request: ", test.text)
 			if now := m.mustRead("config"); fmt.Sprint(now) != fmt.Sprint(before) {
 				t.Errorf("config became %v", now)
 			}

@@ -15,7 +15,7 @@ import (
 func TestTroubleshootingIsCurrent(t *testing.T) {
 	t.Parallel()
 	var sources strings.Builder
-	for _, pattern := range []string{"*.go", filepath.Join("internal", "entra", "*.go")} {
+	for _, pattern := range []string{"*.go", filepath.Join("internal", "*", "*.go")} {
 		names, err := filepath.Glob(pattern)
 		if err != nil {
 			t.Fatal(err)

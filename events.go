@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/config"
 )
 
 // The events of this engine (Vault's event system, where there is one).
@@ -33,42 +36,58 @@ func (b *backend) sendEvent(event string, metadata ...string) {
 	}()
 }
 
-func (b *backend) sendAccountEvent(event, account string) {
-	b.sendEvent(event, logical.EventMetadataPath, accountPath+account, "account", account)
+func (b *backend) sendAccountEvent(event, name string) {
+	b.sendEvent(event, logical.EventMetadataPath, accountPath+name, "account", name)
 }
 
-// noteTransition tells operators when an account starts or stops needing somebody.
-// before is nil for a new account.
-func (b *backend) noteTransition(account string, before, after *accountEntry) {
-	var cfg *configEntry
-	if reg := b.registrations.current.Load(); reg != nil {
-		cfg = reg.configEntry
+func (b *backend) sendClientRejected(entraCode string) {
+	b.sendEvent(eventClientRejected, logical.EventMetadataPath, config.StorageKey, "code", entraCode)
+}
+
+// accountChanged tells operators when an account starts or stops needing somebody.
+// before is nil for a new account, after for one that was deleted.
+func (b *backend) accountChanged(name string, before, after *account.Entry) {
+	if after == nil {
+		b.sendAccountEvent(eventAccountDeleted, name)
+		return
+	}
+	if after.SignedIn() && (before == nil || before.Generation != after.Generation) {
+		b.sendAccountEvent(eventLoginSucceeded, name)
+	}
+	var cfg *config.Entry
+	if reg := b.config.Current(); reg != nil {
+		cfg = reg.Entry
 	}
 	now := time.Now()
 	was := ""
 	if before != nil {
-		was = before.state(cfg, now)
+		was = before.State(cfg, now)
 	}
-	is := after.state(cfg, now)
+	is := after.State(cfg, now)
 	if was == is {
 		return
 	}
-	needed := before != nil && before.signedIn() && (was == stateLoginRequired || was == stateAccessDenied)
+	needed := before != nil && before.SignedIn() && needsSomebody(was)
 	switch {
-	case is == stateDisabled:
-		b.sendAccountEvent(eventAccountDisabled, account)
-	case (is == stateLoginRequired || is == stateAccessDenied) && after.signedIn():
-		r := after.status().refusal
+	case is == account.StateDisabled:
+		b.sendAccountEvent(eventAccountDisabled, name)
+	case needsSomebody(is) && after.SignedIn():
+		r := after.Status().Error
 		if r == nil {
 			return // the config's doing: it says so at each read
 		}
-		b.Logger().Warn("account needs attention", "account", account, "state", is, "code", r.code(), "correlation_id", r.CorrelationID)
+		b.Logger().Warn("account needs attention", "account", name, "state", is,
+			"code", r.EntraCode(), "correlation_id", r.CorrelationID)
 		event := eventLoginRequired
-		if is == stateAccessDenied {
+		if is == account.StateAccessDenied {
 			event = eventAccessDenied
 		}
-		b.sendAccountEvent(event, account)
-	case is == stateActive && needed:
-		b.Logger().Warn("account needs attention no longer", "account", account, "state", is)
+		b.sendAccountEvent(event, name)
+	case is == account.StateActive && needed:
+		b.Logger().Warn("account needs attention no longer", "account", name, "state", is)
 	}
+}
+
+func needsSomebody(state string) bool {
+	return state == account.StateLoginRequired || state == account.StateAccessDenied
 }

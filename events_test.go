@@ -5,6 +5,8 @@ package main
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
@@ -13,7 +15,9 @@ import (
 
 // TestEvents: each transition sends its event, and those that need a person leave
 // one line in the log.
-func TestEvents(t *testing.T) {
+func TestEvents(t *testing.T) { synctest.Test(t, testEventsInOrder) }
+
+func testEventsInOrder(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	want := func(event, path string) {
 		t.Helper()
@@ -44,7 +48,7 @@ func TestEvents(t *testing.T) {
 	}
 	want(eventClientRejected, "config")
 	m.sim.Faults.Remove(id)
-	m.b.refreshes.failures.client.until = m.b.refreshes.failures.client.refusal.Time // the backoff is over
+	time.Sleep(time.Minute) // the backoff is over
 	m.mustReadDue("alice")
 	want(eventRefreshRecovered, "account/alice")
 

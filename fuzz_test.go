@@ -8,13 +8,15 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+	"vault-plugin-secrets-entra/internal/config"
+	"vault-plugin-secrets-entra/internal/problem"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
 )
 
 // offlineMount is an engine whose config names an authority that nobody asks.
-func offlineMount(f *testing.F) *backend {
+func offlineMount(f *testing.F) (*backend, logical.Storage) {
 	f.Helper()
 	storage := &logical.InmemStorage{}
 	made, err := Factory(context.Background(), &logical.BackendConfig{StorageView: storage, System: newTestSystem()})
@@ -22,7 +24,6 @@ func offlineMount(f *testing.F) *backend {
 		f.Fatal(err)
 	}
 	b := made.(*backend)
-	b.storage = storage
 	resp, err := b.HandleRequest(context.Background(), &logical.Request{
 		Operation: logical.UpdateOperation, Path: "config", Storage: storage, MountPoint: "entra/",
 		Data: map[string]any{"tenant_id": "contoso.example", "client_id": "c", "redirect_uris": vaultCallback, "verify": false},
@@ -30,13 +31,13 @@ func offlineMount(f *testing.F) *backend {
 	if err != nil || resp.IsError() {
 		f.Fatal(describe(resp, err))
 	}
-	return b
+	return b, storage
 }
 
 // FuzzBrowserCallback: whatever is sent to it, the answer is a page of ours, which
 // repeats nothing, and nothing is written.
 func FuzzBrowserCallback(f *testing.F) {
-	b := offlineMount(f)
+	b, storage := offlineMount(f)
 	f.Add("code", "state", "iss", "access_denied", "AADSTS65004: declined", "confirm", true)
 	f.Add("", "<script>alert(1)</script>", "", "", "", "cancel", false)
 	f.Add("a,b", "s", "\x00", "", "\u202e", "", true)
@@ -46,7 +47,7 @@ func FuzzBrowserCallback(f *testing.F) {
 			op = logical.UpdateOperation
 		}
 		resp, err := b.HandleRequest(context.Background(), &logical.Request{
-			Operation: op, Path: "callback", Storage: b.storage, Unauthenticated: true,
+			Operation: op, Path: "callback", Storage: storage, Unauthenticated: true,
 			Data: map[string]any{"code": code, "state": state, "iss": iss, "error": errorCode, "error_description": description, "decision": decision},
 		})
 		if err != nil {
@@ -61,7 +62,7 @@ func FuzzBrowserCallback(f *testing.F) {
 				t.Errorf("the page repeats %q", sent)
 			}
 		}
-		keys, err := logical.CollectKeys(context.Background(), b.storage)
+		keys, err := logical.CollectKeys(context.Background(), storage)
 		if err != nil || len(keys) != 1 {
 			t.Errorf("stored: %q, %v", keys, err)
 		}
@@ -77,7 +78,7 @@ func FuzzPastedURL(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pasted string) {
 		resp, err := pastedResponse(&framework.FieldData{Raw: map[string]any{"url": pasted}, Schema: fields})
 		switch {
-		case err == nil && (resp.state == "" || (resp.code == "") == (resp.errorCode == "")):
+		case err == nil && (resp.State == "" || (resp.Code == "") == (resp.Error == "")):
 			t.Errorf("%q was read as %v", pasted, resp)
 		case err != nil && !strings.HasPrefix(err.Error(), "invalid_request: "):
 			t.Errorf("%q: %v", pasted, err)
@@ -98,13 +99,11 @@ func FuzzConfig(f *testing.F) {
 		if d.Validate() != nil {
 			return // the framework's own refusal
 		}
-		cfg := newConfigEntry()
-		err := cfg.apply(d, time.Now())
-		if err == nil {
-			err = cfg.validate()
-		}
+		cfg := config.NewEntry()
+		applyConfigFields(cfg, d)
+		err := cfg.Validate()
 		if err != nil {
-			if word, field, found := strings.Cut(err.Error(), ": "); !found || word != invalidRequest || !strings.Contains(field, ": ") {
+			if word, field, found := strings.Cut(err.Error(), ": "); !found || word != string(problem.InvalidRequest) || !strings.Contains(field, ": ") {
 				t.Errorf("refused without a field's name: %v", err)
 			}
 			return

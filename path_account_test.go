@@ -11,14 +11,15 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
-// agedRefusals makes the account's refusals half a minute older.
-func (m *mount) agedRefusals(account string) {
+// agedErrors makes the account's errors half a minute older.
+func (m *mount) agedErrors(name string) {
 	m.t.Helper()
-	_, err := m.b.accounts.update(context.Background(), m.storage, account, func(e *accountEntry) (*accountEntry, error) {
-		for _, r := range e.Refusals {
+	_, err := m.b.accounts.Update(context.Background(), name, func(e *account.Entry) (*account.Entry, error) {
+		for _, r := range e.TokenErrors {
 			r.Time = r.Time.Add(-30 * time.Second)
 		}
 		return e, nil
@@ -44,7 +45,7 @@ func TestAccountRead(t *testing.T) {
 	}
 	alice, _ := m.sim.User("alice")
 	for field, want := range map[string]any{
-		"state": stateActive, "username": "alice@contoso.example", "name": alice.Name, "object_id": alice.ObjectID,
+		"state": account.StateActive, "username": "alice@contoso.example", "name": alice.Name, "object_id": alice.ObjectID,
 		"tenant_id": m.sim.Tenant(), "client_id": m.sim.App.ClientID, "pinned": true, "disabled": false,
 	} {
 		if after[field] != want {
@@ -85,7 +86,7 @@ func TestAccountUpdateBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, err := m.write("account/alice", test.fields)
-			wantFault(t, resp, err, 400, "invalid_request: ", test.text)
+			wantProblem(t, resp, err, 400, "invalid_request: ", test.text)
 		})
 	}
 	m.mustWrite("account/alice", map[string]any{"metadata": map[string]any{"team": "ops"}})
@@ -105,9 +106,9 @@ func TestAccountDelete(t *testing.T) {
 		t.Errorf("left in storage: %q", keys)
 	}
 	resp, err := m.complete("alice", redirect)
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 	resp, err = m.read("token/alice")
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 	m.mustDo(logical.DeleteOperation, "account/nobody", nil)
 }
 
@@ -137,7 +138,7 @@ func TestLoginMaxAge(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"login_max_age": "1h"})
 	m.login("alice", "alice")
 	m.mustReadDue("alice")
-	_, err := m.b.accounts.update(context.Background(), m.storage, "alice", func(e *accountEntry) (*accountEntry, error) {
+	_, err := m.b.accounts.Update(context.Background(), "alice", func(e *account.Entry) (*account.Entry, error) {
 		e.LoginTime = e.LoginTime.Add(-2 * time.Hour)
 		return e, nil
 	})
@@ -145,7 +146,7 @@ func TestLoginMaxAge(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, err := m.readDue("alice")
-	wantFault(t, resp, err, 400, "login_required: ", "login_max_age (1h0m0s)")
+	wantProblem(t, resp, err, 400, "login_required: ", "login_max_age (1h0m0s)")
 	if n := m.refreshRequests(); n != 1 {
 		t.Errorf("%d requests", n)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -89,7 +90,7 @@ func TestCallbackConfirm(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{})
 			redirect := m.signIn("alice", "alice", map[string]any{"response_mode": mode})
-			m.storage.count(loginStoragePrefix)
+			m.storage.count(account.LoginStoragePrefix)
 			confirm := m.visit(op, flat(redirect.Params))
 			confirm.want(t, 200, "alice", "entra/", "token-test", "192.0.2.7", "User.Read", "Confirm", "Cancel")
 			if strings.Contains(confirm.text(), "alice@contoso.example") {
@@ -126,11 +127,11 @@ func TestCallbackCancel(t *testing.T) {
 	confirm := m.post(flat(m.signIn("alice", "alice", nil).Params))
 	m.press(confirm, decisionCancel).want(t, 200, "Cancelled")
 	m.press(confirm, decisionConfirm).want(t, 400)
-	if status := m.mustRead("login/alice"); status["status"] != loginError {
+	if status := m.mustRead("login/alice"); status["status"] != account.LoginFailed {
 		t.Errorf("the login reads as %v", status)
 	}
 	resp, err := m.read("token/alice")
-	wantFault(t, resp, err, 400, "login_required: ")
+	wantProblem(t, resp, err, 400, "login_required: ")
 }
 
 // TestCallbackPages: what the pages promise whatever they show.
@@ -173,14 +174,14 @@ func TestCallbackPages(t *testing.T) {
 // TestCallbackUnknownState: nothing of the request is shown, and it costs one read.
 func TestCallbackUnknownState(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
-	m.storage.count(loginStoragePrefix)
+	m.storage.count(account.LoginStoragePrefix)
 	page := m.post(map[string]any{"code": "MARKcode", "state": "MARKstate", "iss": "MARKiss"})
 	page.want(t, 400, "unknown state")
 	if strings.Contains(page.body, "MARK") {
 		t.Errorf("the page repeats the request: %s", page.body)
 	}
 	m.post(map[string]any{"state": "MARKstate", "error": "MARKerror", "error_description": "MARKtext"}).want(t, 400, "unknown state")
-	if n := m.storage.count(loginStoragePrefix); n != 2 {
+	if n := m.storage.count(account.LoginStoragePrefix); n != 2 {
 		t.Errorf("two visits cost %d storage operations", n)
 	}
 }
@@ -226,7 +227,7 @@ func TestCallbackErrorRedirect(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.post(flat(redirect.Params)).want(t, 400, "AADSTS65004", "You cancelled", "vault write -f entra/login/alice")
-	if status := m.mustRead("login/alice"); status["status"] != loginError || status["error_code"] == "" {
+	if status := m.mustRead("login/alice"); status["status"] != account.LoginFailed || status["error_code"] == "" {
 		t.Errorf("the login reads as %v", status)
 	}
 	m.post(flat(redirect.Params)).want(t, 400, "unknown state")
@@ -264,7 +265,7 @@ func TestCallbackExpiredLogin(t *testing.T) {
 	m.endPending("alice")
 	m.press(confirm, decisionConfirm).want(t, 400, "expired", "vault write -f entra/login/alice")
 	resp, err := m.complete("alice", redirect)
-	wantFault(t, resp, err, 400, "login_failed: ", "expired")
+	wantProblem(t, resp, err, 400, "login_failed: ", "expired")
 	if n := m.sim.Count(entratest.Match{Endpoint: entratest.Token}); n != 0 {
 		t.Errorf("%d token requests for an expired login", n)
 	}
@@ -334,7 +335,7 @@ func TestCallbackAnotherUser(t *testing.T) {
 
 // TestAccountBinding: who may sign in to an account that is not pinned yet.
 func TestAccountBinding(t *testing.T) {
-	alice, _ := realHosts.User("alice")
+	alice, _ := entratest.New(entratest.Options{}).User("alice")
 	for name, test := range map[string]struct {
 		binding, account, user string
 		pin                    map[string]any
@@ -365,8 +366,8 @@ func TestAccountBinding(t *testing.T) {
 				m.mustRead("token/" + test.account)
 				return
 			}
-			wantFault(t, resp, err, 400, "login_failed: ", test.refused)
-			if e := m.entry(test.account); e.signedIn() || len(e.Tokens) != 0 {
+			wantProblem(t, resp, err, 400, "login_failed: ", test.refused)
+			if e := m.entry(test.account); e.SignedIn() || len(e.Tokens) != 0 {
 				t.Error("tokens were kept")
 			}
 		})
@@ -411,11 +412,11 @@ func TestAccountCallbackBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, err := m.write("callback/alice", test.fields)
-			wantFault(t, resp, err, 400, test.text)
+			wantProblem(t, resp, err, 400, test.text)
 		})
 	}
 	resp, err := m.write("callback/nobody", map[string]any{"code": "c", "state": "s"})
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 }
 
 // TestAccountCallbackAnotherAccount: another account's state is refused and not consumed.
@@ -424,7 +425,7 @@ func TestAccountCallbackAnotherAccount(t *testing.T) {
 	redirect := m.signIn("alice", "alice", nil)
 	m.mustWrite("login/bob", nil)
 	resp, err := m.complete("bob", redirect)
-	wantFault(t, resp, err, 400, "login_failed: this state belongs to the login of another account")
+	wantProblem(t, resp, err, 400, "login_failed: this state belongs to the login of another account")
 	if resp, err := m.complete("alice", redirect); err != nil || resp.IsError() {
 		t.Errorf("the login was consumed: %s", describe(resp, err))
 	}
@@ -438,7 +439,7 @@ func TestUsedState(t *testing.T) {
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Status: 503})
 	for range 2 {
 		resp, err := m.complete("alice", redirect)
-		wantFault(t, resp, err, 502, "entra_unavailable: ")
+		wantProblem(t, resp, err, 502, "entra_unavailable: ")
 	}
 	m.sim.Faults.Clear()
 
@@ -448,7 +449,7 @@ func TestUsedState(t *testing.T) {
 	redirect = m.signIn("alice", "alice", nil)
 	for range 2 {
 		resp, err := m.complete("alice", redirect)
-		wantFault(t, resp, err, 502, "client_rejected: ", "AADSTS7000222")
+		wantProblem(t, resp, err, 502, "client_rejected: ", "AADSTS7000222")
 	}
 	if shown := m.mustRead("config")["client_error"].(map[string]any); shown["code"] != "AADSTS7000222" {
 		t.Errorf("client_error is %v", shown)
@@ -462,10 +463,10 @@ func TestUsedState(t *testing.T) {
 		t.Fatal(describe(resp, err))
 	}
 	resp, err := m.complete("alice", redirect)
-	wantFault(t, resp, err, 400, "login_failed: already used: signed in as alice@contoso.example at ")
+	wantProblem(t, resp, err, 400, "login_failed: already used: signed in as alice@contoso.example at ")
 	m.mustWrite("login/alice", nil)
 	resp, err = m.complete("alice", redirect)
-	wantFault(t, resp, err, 400, "login_failed: unknown state")
+	wantProblem(t, resp, err, 400, "login_failed: unknown state")
 }
 
 // TestSignInRefused: whatever is wrong with Entra's answer to the code, the login
@@ -513,8 +514,7 @@ func TestSignInRefused(t *testing.T) {
 		"slow":                            {entratest.Fault{Match: token, Hang: true}, 502, "entra_unavailable: "},
 		"keys unreachable":                {entratest.Fault{Match: entratest.Match{Endpoint: entratest.Keys}, Status: 503}, 502, "entra_unavailable: "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"request_timeout": "1s"})
 			m.login("alice", "alice")
 			before := m.entry("alice")
@@ -522,15 +522,15 @@ func TestSignInRefused(t *testing.T) {
 			redirect := m.signIn("alice", "alice", nil)
 			m.sim.Faults.Add(test.fault)
 			resp, err := m.complete("alice", redirect)
-			wantFault(t, resp, err, test.status, test.word)
+			wantProblem(t, resp, err, test.status, test.word)
 			if test.fault.AADSTS == 7000218 || test.fault.AADSTS == 700025 {
-				wantFault(t, resp, err, test.status, test.word, "platform")
+				wantProblem(t, resp, err, test.status, test.word, "platform")
 			}
 			after := m.entry("alice")
 			if after.RefreshToken != before.RefreshToken || after.Generation != before.Generation || after.Tokens[""].AccessToken != before.Tokens[""].AccessToken {
 				t.Error("the credential was touched")
 			}
-			if status := m.mustRead("login/alice"); status["status"] != loginError {
+			if status := m.mustRead("login/alice"); status["status"] != account.LoginFailed {
 				t.Errorf("the login reads as %v", status)
 			}
 			m.sim.Faults.Clear()
@@ -565,7 +565,7 @@ func TestSignInStorageFailures(t *testing.T) {
 		"write fails once after Entra":  {"put", "account/", 1, true, true},
 		"write fails always after that": {"put", "account/", 100, true, false},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{})
 			redirect := m.signIn("alice", "alice", nil)
 			token := entratest.Match{Endpoint: entratest.Token}
@@ -622,7 +622,7 @@ func TestDeletedAccountStaysDeleted(t *testing.T) {
 		t.Errorf("the account is back: %v, %v", resp, err)
 	}
 	resp, err := m.complete("alice", redirect)
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 }
 
 // TestCallerLeaves: a person who closes the browser while the code is redeemed
@@ -657,7 +657,7 @@ func TestResponseIssuer(t *testing.T) {
 	with := redirect
 	with.Params = url.Values{"code": redirect.Params["code"], "state": redirect.Params["state"], "iss": {"https://evil.example"}}
 	resp, err := m.complete("alice", with)
-	wantFault(t, resp, err, 400, "login_failed: ")
+	wantProblem(t, resp, err, 400, "login_failed: ")
 	m.post(flat(with.Params)).want(t, 400)
 	if resp, err := m.complete("alice", redirect); err != nil || resp.IsError() {
 		t.Errorf("the login did not stay: %s", describe(resp, err))
@@ -669,7 +669,7 @@ func TestCallbackGuessedStates(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	before := m.storage.keys(t)
-	m.storage.count(loginStoragePrefix)
+	m.storage.count(account.LoginStoragePrefix)
 	const guesses = 10_000
 	start := time.Now()
 	for i := range guesses {
@@ -678,7 +678,7 @@ func TestCallbackGuessedStates(t *testing.T) {
 		}
 	}
 	t.Logf("%d guesses in %s", guesses, time.Since(start))
-	if n := m.storage.count(loginStoragePrefix); n != guesses {
+	if n := m.storage.count(account.LoginStoragePrefix); n != guesses {
 		t.Errorf("%d storage operations for %d guesses", n, guesses)
 	}
 	if after := m.storage.keys(t); !slices.Equal(before, after) {

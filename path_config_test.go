@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/config"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -52,7 +54,7 @@ func TestConfigBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, err := m.write("config", m.config(map[string]any{"verify": false}, test.change))
-			wantFault(t, resp, err, 400, "invalid_request: "+test.field)
+			wantProblem(t, resp, err, 400, "invalid_request: "+test.field)
 			if keys := m.storage.keys(t); len(keys) != 0 {
 				t.Errorf("stored: %q", keys)
 			}
@@ -68,7 +70,7 @@ func TestConfigWrongType(t *testing.T) {
 		"login_ttl": "soon", "max_concurrent_refreshes": "many", "confirm_callback": "perhaps",
 	} {
 		resp, err := m.write("config", m.config(map[string]any{field: value}))
-		wantFault(t, resp, err, 400, "invalid_request: ", field)
+		wantProblem(t, resp, err, 400, "invalid_request: ", field)
 	}
 	if keys := m.storage.keys(t); len(keys) != 0 {
 		t.Errorf("stored: %q", keys)
@@ -81,14 +83,15 @@ func TestConfigBindingWantsOneTenant(t *testing.T) {
 	m := newMount(t, entratest.Options{})
 	for _, tenant := range []string{"common", "organizations", "consumers"} {
 		resp, err := m.write("config", m.config(map[string]any{"authority_url": "", "tenant_id": tenant, "account_binding": "username", "verify": false}))
-		wantFault(t, resp, err, 400, "invalid_request: account_binding: ")
+		wantProblem(t, resp, err, 400, "invalid_request: account_binding: ")
 	}
 }
 
 // TestConfigVerify: an unreachable or wrong authority stores nothing, and
 // verify=false stores without asking.
 func TestConfigVerify(t *testing.T) {
-	m := newMount(t, entratest.Options{})
+	srv := entratest.Start(t, entratest.Options{})
+	m := newServerMount(t, srv)
 	notEntra := httptest.NewTLSServer(http.NotFoundHandler())
 	defer notEntra.Close()
 	gone := httptest.NewTLSServer(nil)
@@ -108,10 +111,10 @@ func TestConfigVerify(t *testing.T) {
 		"untrusted":          {map[string]any{"ca_pem": ""}, "entra_unavailable: authority_url: ", 502},
 		"not a provider":     {map[string]any{"authority_url": notEntra.URL, "ca_pem": serverCA(notEntra), "tenant_id": ""}, "", 0},
 		"another's metadata": {map[string]any{"authority_url": otherIssuer.URL, "ca_pem": serverCA(otherIssuer), "tenant_id": ""}, "invalid_request: authority_url: ", 400},
-		"no such tenant":     {map[string]any{"authority_url": m.sim.URL + "/11111111-2222-3333-4444-555555555555/v2.0", "tenant_id": ""}, "invalid_request: authority_url: ", 400},
+		"no such tenant":     {map[string]any{"authority_url": srv.URL + "/11111111-2222-3333-4444-555555555555/v2.0", "tenant_id": ""}, "invalid_request: authority_url: ", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			resp, err := m.write("config", m.config(test.change))
+			resp, err := m.write("config", m.config(overSockets(srv), test.change))
 			status, message := statusOf(resp, err)
 			if status < 400 || test.status != 0 && status != test.status || !strings.HasPrefix(message, test.word) {
 				t.Errorf("answered %d %q, want %d %q", status, message, test.status, test.word)
@@ -119,7 +122,7 @@ func TestConfigVerify(t *testing.T) {
 			if keys := m.storage.keys(t); len(keys) != 0 {
 				t.Errorf("stored: %q", keys)
 			}
-			m.mustWrite("config", m.config(test.change, map[string]any{"verify": false}))
+			m.mustWrite("config", m.config(overSockets(srv), test.change, map[string]any{"verify": false}))
 			m.mustDo(logical.DeleteOperation, "config", nil)
 		})
 	}
@@ -184,15 +187,15 @@ func TestConfigChangeKeepsAccounts(t *testing.T) {
 
 	m.mustDo(logical.DeleteOperation, "config", nil)
 	resp, err := m.read("token/alice")
-	wantFault(t, resp, err, 400, "not_configured: ", "vault write entra/config")
-	if state := m.mustRead("account/alice")["state"]; state != stateActive {
+	wantProblem(t, resp, err, 400, "not_configured: ", "vault write entra/config")
+	if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
 		t.Errorf("without config the account is %v", state)
 	}
 
 	m.mustWrite("config", m.config(map[string]any{"client_id": m.sim.PublicApp.ClientID, "client_secret": ""}))
 	resp, err = m.read("token/alice")
-	wantFault(t, resp, err, 400, "login_required: ", m.sim.App.ClientID, "vault write -f entra/login/alice")
-	if state := m.mustRead("account/alice")["state"]; state != stateLoginRequired {
+	wantProblem(t, resp, err, 400, "login_required: ", m.sim.App.ClientID, "vault write -f entra/login/alice")
+	if state := m.mustRead("account/alice")["state"]; state != account.StateLoginRequired {
 		t.Errorf("with another client the account is %v", state)
 	}
 
@@ -209,7 +212,7 @@ func TestConfigStorageFailures(t *testing.T) {
 	before := m.mustRead("config")
 	for _, op := range []string{"get", "put", "delete"} {
 		m.storage.failOn(func(o, key string) error {
-			if o == op && key == configStorageKey {
+			if o == op && key == config.StorageKey {
 				return errStorage
 			}
 			return nil

@@ -6,10 +6,12 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -25,32 +27,33 @@ func deviceMount(t *testing.T, opts entratest.Options) *mount {
 	return m
 }
 
-func (m *mount) awaitLogin(account, status string) map[string]any {
+func (m *mount) awaitLogin(name, status string) map[string]any {
 	m.t.Helper()
 	var login map[string]any
-	eventually(m.t, "the login of "+account+" is "+status, func() bool {
-		login = m.mustRead("login/" + account)
+	eventually(m.t, "the login of "+name+" is "+status, func() bool {
+		login = m.mustRead("login/" + name)
 		return login["status"] == status
 	})
 	return login
 }
 
-func TestDevice(t *testing.T) {
-	t.Parallel()
+func TestDevice(t *testing.T) { synctest.Test(t, testDevice) }
+
+func testDevice(t *testing.T) {
 	m := deviceMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	started := m.mustWrite("device/alice", nil)
 	code := started["user_code"].(string)
 	if code == "" || !strings.Contains(started["message"].(string), code) || !strings.HasPrefix(started["verification_uri"].(string), "https://") || started["interval"] != int64(1) {
 		t.Errorf("started %v", started)
 	}
-	if status := m.mustRead("login/alice"); status["status"] != loginPending || status["login_id"] != started["login_id"] {
+	if status := m.mustRead("login/alice"); status["status"] != account.LoginPending || status["login_id"] != started["login_id"] {
 		t.Errorf("the login reads as %v", status)
 	}
 	m.restart() // the login outlives the plugin
 	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
 		t.Fatal(err)
 	}
-	if login := m.awaitLogin("alice", loginSucceeded); login["username"] != "alice@contoso.example" {
+	if login := m.awaitLogin("alice", account.LoginSucceeded); login["username"] != "alice@contoso.example" {
 		t.Errorf("the login reads as %v", login)
 	}
 	m.mustRead("token/alice")
@@ -62,27 +65,25 @@ func TestDevice(t *testing.T) {
 
 // TestDeviceRefused: whatever ends it, an existing credential stays as it is.
 func TestDeviceRefused(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		act    func(m *mount, code string) error
 		status string
 		text   string
 	}{
-		"declined": {func(m *mount, code string) error { return m.sim.DeclineDevice(context.Background(), code) }, loginError, "login_failed: "},
+		"declined": {func(m *mount, code string) error { return m.sim.DeclineDevice(context.Background(), code) }, account.LoginFailed, "login_failed: "},
 		"another user": {func(m *mount, code string) error {
 			return m.sim.ApproveDevice(context.Background(), code, "bob")
-		}, loginError, "login_failed: bob@contoso.example signed in"},
+		}, account.LoginFailed, "login_failed: bob@contoso.example signed in"},
 		"a spoilt ID token": {func(m *mount, code string) error {
 			m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, IDToken: &entratest.IDTokenFault{Kind: entratest.IDUnknownKey}})
 			return m.sim.ApproveDevice(context.Background(), code, "alice")
-		}, loginError, "login_failed: "},
+		}, account.LoginFailed, "login_failed: "},
 		"no refresh token": {func(m *mount, code string) error {
 			m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, Omit: []string{"refresh_token"}})
 			return m.sim.ApproveDevice(context.Background(), code, "alice")
-		}, loginError, "login_failed: Entra gave no refresh token"},
+		}, account.LoginFailed, "login_failed: Entra gave no refresh token"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			m := deviceMount(t, entratest.Options{})
 			m.login("alice", "alice")
 			before := m.entry("alice")
@@ -103,45 +104,39 @@ func TestDeviceRefused(t *testing.T) {
 }
 
 // TestDeviceExpires: nobody entered the code.
-func TestDeviceExpires(t *testing.T) {
-	t.Parallel()
+func TestDeviceExpires(t *testing.T) { synctest.Test(t, testDeviceExpires) }
+
+func testDeviceExpires(t *testing.T) {
 	m := deviceMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{DeviceCode: 2 * time.Second}})
 	m.mustWrite("device/alice", nil)
-	m.awaitLogin("alice", loginExpired)
-	polls := m.sim.Count(entratest.Match{GrantType: "device_code"})
-	eventually(t, "the polling ends", func() bool {
-		m.b.worker.mu.Lock()
-		defer m.b.worker.mu.Unlock()
-		return m.b.worker.devices.len() == 0 && m.b.worker.polling == 0
-	})
-	if polls > 3 {
-		t.Errorf("polled %d times in two seconds", polls)
+	m.awaitLogin("alice", account.LoginExpired)
+	time.Sleep(time.Hour)
+	if polls := m.sim.Count(entratest.Match{GrantType: "device_code"}); polls > 3 {
+		t.Errorf("polled %d times for a code of two seconds", polls)
 	}
 }
 
 // TestDevicePace: slow_down is honoured, and Entra's trouble is waited out.
-func TestDevicePace(t *testing.T) {
-	t.Parallel()
+func TestDevicePace(t *testing.T) { synctest.Test(t, testDevicePace) }
+
+func testDevicePace(t *testing.T) {
 	m := deviceMount(t, entratest.Options{})
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, Status: 503, Times: 1})
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "device_code"}, Error: "slow_down", Times: 1})
 	code := m.mustWrite("device/alice", nil)["user_code"].(string)
-	eventually(t, "slow_down was noted", func() bool {
-		m.b.worker.mu.Lock()
-		defer m.b.worker.mu.Unlock()
-		return len(m.b.worker.slower) == 1
-	})
+	polled := func() int { return m.sim.Count(entratest.Match{GrantType: "device_code"}) }
+	eventually(t, "slow_down was answered", func() bool { return polled() == 2 })
 	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
 		t.Fatal(err)
 	}
-	m.awaitLogin("alice", loginSucceeded)
+	m.awaitLogin("alice", account.LoginSucceeded)
 	var times []time.Time
 	for _, request := range m.sim.Requests() {
 		if request.GrantType == "device_code" {
 			times = append(times, request.Time)
 		}
 	}
-	if len(times) != 3 || times[2].Sub(times[1]) < 6*time.Second-50*time.Millisecond {
+	if len(times) != 3 || times[2].Sub(times[1]) < 6*time.Second {
 		t.Errorf("polled at %v", times)
 	}
 }
@@ -149,37 +144,37 @@ func TestDevicePace(t *testing.T) {
 func TestDeviceBadInput(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	resp, err := m.write("device/alice", nil)
-	wantFault(t, resp, err, 400, "invalid_request: ", "allow_device_code=true")
+	wantProblem(t, resp, err, 400, "invalid_request: ", "allow_device_code=true")
 	m.mustWrite("config", map[string]any{"allow_device_code": true})
 	resp, err = m.write("device/alice", map[string]any{"scopes": "User.Read " + armScope})
-	wantFault(t, resp, err, 400, "invalid_request: scopes: ")
+	wantProblem(t, resp, err, 400, "invalid_request: scopes: ")
 	resp, err = m.write("device/alice", map[string]any{"roles": "nothing"})
-	wantFault(t, resp, err, 400, "invalid_request: roles: ")
+	wantProblem(t, resp, err, 400, "invalid_request: roles: ")
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.DeviceCode}, Status: 503})
 	resp, err = m.write("device/alice", nil)
-	wantFault(t, resp, err, 502, "entra_unavailable: ")
+	wantProblem(t, resp, err, 502, "entra_unavailable: ")
 	if resp, err := m.read("account/alice"); resp != nil || err != nil {
 		t.Errorf("an account was begun: %v, %v", resp, err)
 	}
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
 	resp, err = m.write("device/alice", nil)
-	wantFault(t, resp, err, 400, "account_disabled: ")
+	wantProblem(t, resp, err, 400, "account_disabled: ")
 }
 
 // TestDeviceAccountDeleted: a sign-in for an account that is gone brings nothing back.
-func TestDeviceAccountDeleted(t *testing.T) {
-	t.Parallel()
+func TestDeviceAccountDeleted(t *testing.T) { synctest.Test(t, testDeviceAccountDeleted) }
+
+func testDeviceAccountDeleted(t *testing.T) {
 	m := deviceMount(t, entratest.Options{})
 	code := m.mustWrite("device/alice", nil)["user_code"].(string)
 	m.mustDo(logical.DeleteOperation, "account/alice", nil)
 	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the polling ends", func() bool {
-		m.b.worker.mu.Lock()
-		defer m.b.worker.mu.Unlock()
-		return m.b.worker.devices.len() == 0 && m.b.worker.polling == 0
-	})
+	time.Sleep(time.Hour)
+	if polls := m.sim.Count(entratest.Match{GrantType: "device_code"}); polls > 1 {
+		t.Errorf("polled %d times for an account that is gone", polls)
+	}
 	if keys := m.storage.keys(t); len(keys) != 1 {
 		t.Errorf("stored: %q", keys)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -24,9 +25,9 @@ func TestImport(t *testing.T) {
 	if data["username"] != "alice@contoso.example" {
 		t.Errorf("imported %v", data)
 	}
-	account := m.mustRead("account/alice")
-	if account["pinned"] != true || account["state"] != stateActive || !strings.Contains(account["login_requested_by"].(string), "token-test") {
-		t.Errorf("the account is %v", account)
+	status := m.mustRead("account/alice")
+	if status["pinned"] != true || status["state"] != account.StateActive || !strings.Contains(status["login_requested_by"].(string), "token-test") {
+		t.Errorf("the account is %v", status)
 	}
 	if scope := m.mustRead("token/alice")["scope"].(string); !strings.Contains(scope, "Mail.Read") {
 		t.Errorf("granted %q", scope)
@@ -38,9 +39,9 @@ func TestImport(t *testing.T) {
 func TestImportRefused(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	resp, err := m.write("import/alice", nil)
-	wantFault(t, resp, err, 400, "invalid_request: refresh_token: ")
+	wantProblem(t, resp, err, 400, "invalid_request: refresh_token: ")
 	resp, err = m.write("import/alice", map[string]any{"refresh_token": "nonsense"})
-	wantFault(t, resp, err, 400, "login_failed: ")
+	wantProblem(t, resp, err, 400, "login_failed: ")
 	if strings.Contains(describe(resp, err), "nonsense") {
 		t.Error("the token is repeated")
 	}
@@ -51,7 +52,7 @@ func TestImportRefused(t *testing.T) {
 	m.login("alice", "alice")
 	before := m.entry("alice")
 	resp, err = m.write("import/alice", map[string]any{"refresh_token": m.foreignToken("bob")})
-	wantFault(t, resp, err, 400, "login_failed: bob@contoso.example signed in, but account \"alice\" belongs to alice@contoso.example")
+	wantProblem(t, resp, err, 400, "login_failed: bob@contoso.example signed in, but account \"alice\" belongs to alice@contoso.example")
 
 	token := m.foreignToken("alice")
 	for name, test := range map[string]struct {
@@ -70,12 +71,12 @@ func TestImportRefused(t *testing.T) {
 		resp, err := m.write("import/alice", map[string]any{"refresh_token": token})
 		m.sim.Faults.Remove(id)
 		t.Log(name)
-		wantFault(t, resp, err, test.status, test.word)
+		wantProblem(t, resp, err, test.status, test.word)
 	}
 	if after := m.entry("alice"); after.RefreshToken != before.RefreshToken || after.Generation != before.Generation {
 		t.Error("the credential was touched")
 	}
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
 	resp, err = m.write("import/alice", map[string]any{"refresh_token": token})
-	wantFault(t, resp, err, 400, "account_disabled: ")
+	wantProblem(t, resp, err, 400, "account_disabled: ")
 }

@@ -11,10 +11,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -62,7 +64,7 @@ func TestLoginOffline(t *testing.T) {
 		m := newMount(t, entratest.Options{})
 		m.mustWrite("config", map[string]any{
 			"environment": environment, "tenant_id": "contoso.onmicrosoft.com", "client_id": "app",
-			"redirect_uris": vaultCallback, "verify": false, "ca_pem": m.sim.CAPEM(),
+			"redirect_uris": vaultCallback, "verify": false,
 		})
 		m.sim.Close()
 		if u, _ := m.authURL("alice", nil); u.Host != host || u.Path != "/contoso.onmicrosoft.com/oauth2/v2.0/authorize" {
@@ -123,11 +125,11 @@ func TestLoginBadInput(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			resp, err := m.write("login/alice", map[string]any{test.field: test.value})
-			wantFault(t, resp, err, 400, "invalid_request: "+test.field+": ")
+			wantProblem(t, resp, err, 400, "invalid_request: "+test.field+": ")
 		})
 	}
 	resp, err := m.write("login/alice", map[string]any{"prompt": "select_account", "login_hint": "alice"})
-	wantFault(t, resp, err, 400, "invalid_request: prompt: ")
+	wantProblem(t, resp, err, 400, "invalid_request: prompt: ")
 	if now := m.storage.keys(t); !slices.Equal(now, stored) {
 		t.Errorf("bad logins left %q", now)
 	}
@@ -136,7 +138,7 @@ func TestLoginBadInput(t *testing.T) {
 func TestLoginWithoutConfig(t *testing.T) {
 	m := newMount(t, entratest.Options{})
 	resp, err := m.write("login/alice", nil)
-	wantFault(t, resp, err, 400, "not_configured: ", "vault write entra/config")
+	wantProblem(t, resp, err, 400, "not_configured: ", "vault write entra/config")
 }
 
 // TestLoginStorage: the state is hashed in storage, because storage keys are not
@@ -155,7 +157,7 @@ func TestLoginStorage(t *testing.T) {
 	if !slices.Contains(keys, "login/"+hash) {
 		t.Fatalf("no entry under the state's hash in %q", keys)
 	}
-	login, err := getLogin(context.Background(), m.storage, hash)
+	login, err := m.b.accounts.Logins.Get(context.Background(), hash)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,14 +199,14 @@ func TestLoginStatus(t *testing.T) {
 	}
 	redirect := m.signIn("alice", "alice", nil)
 	pending := m.mustRead("login/alice")
-	if pending["status"] != loginPending || m.mustRead("account/alice")["state"] != stateLoginPending {
+	if pending["status"] != account.LoginPending || m.mustRead("account/alice")["state"] != account.StateLoginPending {
 		t.Errorf("a login that waits reads as %v", pending)
 	}
 	if _, err := m.complete("alice", redirect); err != nil {
 		t.Fatal(err)
 	}
 	done := m.mustRead("login/alice")
-	if done["status"] != loginSucceeded || done["username"] != "alice@contoso.example" || done["login_id"] != pending["login_id"] {
+	if done["status"] != account.LoginSucceeded || done["username"] != "alice@contoso.example" || done["login_id"] != pending["login_id"] {
 		t.Errorf("a completed login reads as %v", done)
 	}
 	redirect = m.signIn("alice", "bob", nil)
@@ -212,30 +214,30 @@ func TestLoginStatus(t *testing.T) {
 		t.Fatal("bob could sign in to alice")
 	}
 	failed := m.mustRead("login/alice")
-	if failed["status"] != loginError || !strings.HasPrefix(failed["error"].(string), "login_failed: bob@contoso.example signed in") {
+	if failed["status"] != account.LoginFailed || !strings.HasPrefix(failed["error"].(string), "login_failed: bob@contoso.example signed in") {
 		t.Errorf("a refused login reads as %v", failed)
 	}
 	m.mustWrite("login/alice", nil)
 	m.endPending("alice")
-	if expired := m.mustRead("login/alice"); expired["status"] != loginExpired {
+	if expired := m.mustRead("login/alice"); expired["status"] != account.LoginExpired {
 		t.Errorf("an expired login reads as %v", expired)
 	}
 }
 
 // endPending lets the account's pending logins expire.
-func (m *mount) endPending(account string) {
+func (m *mount) endPending(name string) {
 	m.t.Helper()
 	ctx := context.Background()
 	past := time.Now().Add(-time.Second)
-	_, err := m.b.accounts.update(ctx, m.storage, account, func(e *accountEntry) (*accountEntry, error) {
+	_, err := m.b.accounts.Update(ctx, name, func(e *account.Entry) (*account.Entry, error) {
 		for i, p := range e.PendingLogins {
-			login, err := getLogin(ctx, m.storage, p.StateHash)
+			login, err := m.b.accounts.Logins.Get(ctx, p.StateHash)
 			if err != nil {
 				return nil, err
 			}
 			if login != nil {
 				login.Expiry = past
-				if err := writeEntry(ctx, m.storage, loginStoragePrefix+p.StateHash, login); err != nil {
+				if err := m.b.accounts.Logins.Write(ctx, login); err != nil {
 					return nil, err
 				}
 			}
@@ -249,52 +251,52 @@ func (m *mount) endPending(account string) {
 	}
 }
 
+// pendingLimit is how many logins of one account wait at most.
+const pendingLimit = 20
+
 // TestLoginLimit: a 21st pending login evicts the oldest.
 func TestLoginLimit(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	var urls []string
-	for range maxPendingLogins + 1 {
+	for range pendingLimit + 1 {
 		urls = append(urls, m.mustWrite("login/alice", nil)["auth_url"].(string))
 	}
 	stored := 0
 	for _, key := range m.storage.keys(t) {
-		if strings.HasPrefix(key, loginStoragePrefix) {
+		if strings.HasPrefix(key, account.LoginStoragePrefix) {
 			stored++
 		}
 	}
-	if stored != maxPendingLogins {
-		t.Errorf("%d logins are stored, want %d", stored, maxPendingLogins)
+	if stored != pendingLimit {
+		t.Errorf("%d logins are stored, want %d", stored, pendingLimit)
 	}
 	resp, err := m.complete("alice", m.open(urls[0], "alice"))
-	wantFault(t, resp, err, 400, "login_failed: unknown state", "vault write -f entra/login/alice")
+	wantProblem(t, resp, err, 400, "login_failed: unknown state", "vault write -f entra/login/alice")
 	if resp, err := m.complete("alice", m.open(urls[1], "alice")); err != nil || resp.IsError() {
 		t.Errorf("the second oldest: %s", describe(resp, err))
 	}
 }
 
 // TestLoginSweep: expired logins leave storage, by the worker, and no other does.
-func TestLoginSweep(t *testing.T) {
+func TestLoginSweep(t *testing.T) { synctest.Test(t, testLoginSweep) }
+
+func testLoginSweep(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	ctx := context.Background()
 	m.mustWrite("login/alice", nil)
 	m.endPending("alice")
 	m.mustWrite("login/bob", nil)
-	hashes, err := m.storage.List(ctx, loginStoragePrefix)
+	hashes, err := m.storage.List(ctx, account.LoginStoragePrefix)
 	if err != nil || len(hashes) != 2 {
 		t.Fatalf("stored logins: %q, %v", hashes, err)
 	}
-	w := m.b.worker
-	w.mu.Lock()
-	for _, hash := range hashes {
-		w.logins.set(hash, time.Now()) // as if a minute had passed
-	}
-	w.mu.Unlock()
-	poke(w.wake)
+	m.restart()
+	time.Sleep(2 * time.Minute)
 	eventually(t, "alice's login is swept", func() bool {
-		left, err := m.storage.List(ctx, loginStoragePrefix)
+		left, err := m.storage.List(ctx, account.LoginStoragePrefix)
 		return err == nil && len(left) == 1
 	})
-	login, err := getLogin(ctx, m.storage, m.entry("bob").PendingLogins[0].StateHash)
+	login, err := m.b.accounts.Logins.Get(ctx, m.entry("bob").PendingLogins[0].StateHash)
 	if err != nil || login == nil {
 		t.Errorf("bob's login: %v, %v", login, err)
 	}
@@ -304,7 +306,7 @@ func TestLoginDisabledAccount(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
 	resp, err := m.write("login/alice", nil)
-	wantFault(t, resp, err, 400, "account_disabled: ", "disabled=false")
+	wantProblem(t, resp, err, 400, "account_disabled: ", "disabled=false")
 }
 
 // TestLoginHint: a pinned account's user is filled in.
@@ -361,7 +363,7 @@ func TestLoginStorageFailures(t *testing.T) {
 				t.Errorf("answered %d %s", status, describe(resp, err))
 			}
 			m.storage.failOn(nil)
-			if left, _ := m.storage.List(context.Background(), loginStoragePrefix); len(left) != 0 {
+			if left, _ := m.storage.List(context.Background(), account.LoginStoragePrefix); len(left) != 0 {
 				t.Errorf("left in storage: %q", left)
 			}
 			if after := m.entry("alice"); after.RefreshToken != before.RefreshToken || len(after.PendingLogins) != 0 {

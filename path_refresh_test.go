@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -27,10 +28,10 @@ func TestForcedRefresh(t *testing.T) {
 		}
 	}
 	resp, err := m.write("refresh/nobody", nil)
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 	m.mustWrite("login/carol", nil)
 	resp, err = m.write("refresh/carol", nil)
-	wantFault(t, resp, err, 400, "login_required: ")
+	wantProblem(t, resp, err, 400, "login_required: ")
 }
 
 // TestForcedRefreshIsShared: calls that overlap or follow within a second are one.
@@ -86,7 +87,7 @@ func TestForcedRefreshClaims(t *testing.T) {
 	}
 	for _, bad := range []string{"not JSON", "[1]", "{", base64.StdEncoding.EncodeToString([]byte("[1]")), "null"} {
 		resp, err := m.write("refresh/alice", map[string]any{"claims": bad})
-		wantFault(t, resp, err, 400, "invalid_request: claims: ")
+		wantProblem(t, resp, err, 400, "invalid_request: claims: ")
 	}
 }
 
@@ -117,7 +118,7 @@ func TestForcedRefreshFailure(t *testing.T) {
 		id := m.refreshFault(test.fault)
 		for range 5 { // at most once in ten seconds
 			resp, err := m.write("refresh/alice", map[string]any{"claims": test.claims})
-			wantFault(t, resp, err, test.status, test.word)
+			wantProblem(t, resp, err, test.status, test.word)
 		}
 		if n := m.sim.Faults.Fired(id); n != 1 {
 			t.Errorf("%s: asked %d times", name, n)
@@ -125,7 +126,7 @@ func TestForcedRefreshFailure(t *testing.T) {
 		if now := m.mustRead("token/alice")["access_token"]; now != held {
 			t.Errorf("%s: the held token is gone", name)
 		}
-		if state := m.mustRead("account/alice")["state"]; state != stateActive {
+		if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
 			t.Errorf("%s: a refused challenge made the account %v", name, state)
 		}
 	}
@@ -133,7 +134,7 @@ func TestForcedRefreshFailure(t *testing.T) {
 	before := m.refreshRequests()
 	for range 5 { // Retry-After is respected
 		resp, err := m.write("refresh/alice", nil)
-		wantFault(t, resp, err, 502, "entra_unavailable: ")
+		wantProblem(t, resp, err, 502, "entra_unavailable: ")
 	}
 	if n := m.refreshRequests() - before; n != 1 {
 		t.Errorf("throttled: asked %d times", n)
@@ -150,17 +151,17 @@ func TestForcedRefreshHeals(t *testing.T) {
 	m.login("alice", "alice")
 	id := m.refreshFault(entratest.Fault{AADSTS: 53003})
 	resp, err := m.readDue("alice")
-	wantFault(t, resp, err, 400, "access_denied: ")
+	wantProblem(t, resp, err, 400, "access_denied: ")
 	resp, err = m.write("refresh/alice", nil)
-	wantFault(t, resp, err, 400, "access_denied: ") // refused a moment ago
+	wantProblem(t, resp, err, 400, "access_denied: ") // refused a moment ago
 	if n := m.sim.Faults.Fired(id); n != 1 {
 		t.Errorf("asked %d times within ten seconds", n)
 	}
-	m.agedRefusals("alice")
+	m.agedErrors("alice")
 	m.sim.Faults.Clear()
 	m.mustWrite("refresh/alice", nil)
 	m.mustRead("token/alice")
-	if state := m.mustRead("account/alice")["state"]; state != stateActive {
+	if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
 		t.Errorf("the account is %v", state)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -46,7 +47,7 @@ func TestRoleBadInput(t *testing.T) {
 				fields["scopes"] = scopes
 			}
 			resp, err := m.write("roles/bad", fields)
-			wantFault(t, resp, err, 400, "invalid_request: scopes: ")
+			wantProblem(t, resp, err, 400, "invalid_request: scopes: ")
 		})
 	}
 	if resp, err := m.read("roles/bad"); resp != nil || err != nil {
@@ -95,8 +96,8 @@ func TestRoleTokens(t *testing.T) {
 	if n := m.refreshRequests(); n != 2 {
 		t.Errorf("%d refreshes, want one for each role", n)
 	}
-	account := m.mustRead("account/alice")
-	arm, _ := account["roles"].(map[string]any)["arm"].(map[string]any)
+	status := m.mustRead("account/alice")
+	arm, _ := status["roles"].(map[string]any)["arm"].(map[string]any)
 	if arm["expire_time"] == "" || arm["last_refresh_time"] == "" || arm["login_required"] != "" {
 		t.Errorf("the role reads as %v", arm)
 	}
@@ -132,16 +133,16 @@ func TestRoleWithoutConsent(t *testing.T) {
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
 	for range 3 {
 		resp, err := m.read("token/alice/arm")
-		wantFault(t, resp, err, 400, `login_required: account "alice", role "arm" must sign in again (AADSTS65001`, "Run: vault write entra/login/alice roles=mail,arm")
+		wantProblem(t, resp, err, 400, `login_required: account "alice", role "arm" must sign in again (AADSTS65001`, "Run: vault write entra/login/alice roles=mail,arm")
 	}
 	if n := m.refreshRequests(); n != 1 {
 		t.Errorf("%d requests", n)
 	}
 	m.mustRead("token/alice/mail")
 	m.mustReadDue("alice")
-	account := m.mustRead("account/alice")
-	if arm := account["roles"].(map[string]any)["arm"].(map[string]any); arm["login_required"] == "" || account["state"] != stateActive {
-		t.Errorf("the account reads as %v", account)
+	status := m.mustRead("account/alice")
+	if arm := status["roles"].(map[string]any)["arm"].(map[string]any); arm["login_required"] == "" || status["state"] != account.StateActive {
+		t.Errorf("the account reads as %v", status)
 	}
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
 	m.mustRead("token/alice/arm")
@@ -159,7 +160,7 @@ func TestRoleOnlyRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp, err := m.read("token/alice/arm")
-	wantFault(t, resp, err, 400, "login_required: ", "AADSTS50076", "Run: vault write -f entra/login/alice")
+	wantProblem(t, resp, err, 400, "login_required: ", "AADSTS50076", "Run: vault write -f entra/login/alice")
 	m.mustRead("token/alice/mail")
 	m.mustReadDue("alice")
 }
@@ -168,11 +169,11 @@ func TestRoleUnknown(t *testing.T) {
 	m := withRoles(t, entratest.Options{})
 	m.login("alice", "alice")
 	resp, err := m.read("token/alice/nothing")
-	wantFault(t, resp, err, 400, "invalid_request: ", `"nothing"`)
+	wantProblem(t, resp, err, 400, "invalid_request: ", `"nothing"`)
 	resp, err = m.write("login/alice", map[string]any{"roles": "mail,nothing"})
-	wantFault(t, resp, err, 400, "invalid_request: roles: ", `"nothing"`)
+	wantProblem(t, resp, err, 400, "invalid_request: roles: ", `"nothing"`)
 	resp, err = m.read("token/nobody/mail")
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 }
 
 // TestRoleNamedLikeAnAccount and the reverse are two things.
@@ -195,7 +196,7 @@ func TestRoleDeletedInUse(t *testing.T) {
 	m.mustRead("token/alice/arm")
 	m.mustDo(logical.DeleteOperation, "roles/arm", nil)
 	resp, err := m.read("token/alice/arm")
-	wantFault(t, resp, err, 400, "invalid_request: ")
+	wantProblem(t, resp, err, 400, "invalid_request: ")
 	m.mustWrite("account/alice", map[string]any{"metadata": "a=b"})
 	if e := m.entry("alice"); e.Tokens["arm"] != nil || !slices.Equal(e.Roles, []string{"mail"}) {
 		t.Errorf("the account holds %v, %q", e.Tokens, e.Roles)

@@ -6,55 +6,50 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/config"
+	"vault-plugin-secrets-entra/internal/problem"
+	"vault-plugin-secrets-entra/internal/refresh"
 )
 
 const tokenPath = "token/"
 
-// heldTTL is how soon a reader should come back for whom a refresh failed.
-const heldTTL = time.Minute
+// retryTTL is how soon a reader should come back for whom a refresh failed.
+const retryTTL = time.Minute
 
 func (b *backend) pathToken() []*framework.Path {
+	return tokenPaths(tokenPath, func(pattern, suffix string, fields map[string]*framework.FieldSchema) *framework.Path {
+		fields["min_ttl"] = field(framework.TypeDurationSecond, "Ask for a token that lives at least "+
+			"this long, beyond refresh_margin; capped at half of the token's lifetime.")
+		fields["min_ttl"].Query = true
+		return path(pattern, fields, map[logical.Operation]framework.OperationHandler{
+			// Not forwarded: a fresh token is served by any node. A read that needs a
+			// refresh finds out by itself where it may not write.
+			logical.ReadOperation: operation(b.handleTokenRead, "read", suffix,
+				"Read a fresh access token.", tokenResponses()),
+			logical.UpdateOperation: operation(b.handleTokenRead, "generate", suffix,
+				"Read a fresh access token, for clients that can only PUT.", tokenResponses()),
+		}, "Read a fresh access token of an account.", tokenHelp)
+	})
+}
+
+// tokenPaths makes both paths of a kind: for the account's default token, and for a
+// role's.
+func tokenPaths(prefix string, make func(pattern, suffix string, fields map[string]*framework.FieldSchema) *framework.Path) []*framework.Path {
+	name, role := framework.GenericNameWithAtRegex("account"), framework.GenericNameWithAtRegex("role")
 	return []*framework.Path{
-		b.tokenPath(tokenPath+framework.GenericNameWithAtRegex("account"), "token", map[string]*framework.FieldSchema{
+		make(prefix+name, "token", map[string]*framework.FieldSchema{
 			"account": accountField(),
 		}),
-		b.tokenPath(tokenPath+framework.GenericNameWithAtRegex("account")+"/"+framework.GenericNameWithAtRegex("role"), "role-token", map[string]*framework.FieldSchema{
+		make(prefix+name+"/"+role, "role-token", map[string]*framework.FieldSchema{
 			"account": accountField(),
 			"role":    roleField(),
 		}),
-	}
-}
-
-// tokenPath is one of the two: the account's default token, or a role's.
-func (b *backend) tokenPath(pattern, suffix string, fields map[string]*framework.FieldSchema) *framework.Path {
-	fields["min_ttl"] = &framework.FieldSchema{Type: framework.TypeDurationSecond, Query: true, Description: "Ask for a token that lives at least this long, beyond refresh_margin; capped at half of the token's lifetime."}
-	return &framework.Path{
-		Pattern:      pattern,
-		DisplayAttrs: &framework.DisplayAttributes{OperationPrefix: operationPrefix},
-		Fields:       fields,
-		Operations: map[logical.Operation]framework.OperationHandler{
-			// Not forwarded: a fresh token is served by any node. A read that
-			// needs a refresh finds out by itself where it may not write.
-			logical.ReadOperation: &framework.PathOperation{
-				Callback:     b.handleTokenRead,
-				Summary:      "Read a fresh access token.",
-				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "read", OperationSuffix: suffix},
-				Responses:    tokenResponses(),
-			},
-			logical.UpdateOperation: &framework.PathOperation{
-				Callback:     b.handleTokenRead,
-				Summary:      "Read a fresh access token, for clients that can only PUT.",
-				DisplayAttrs: &framework.DisplayAttributes{OperationVerb: "generate", OperationSuffix: suffix},
-				Responses:    tokenResponses(),
-			},
-		},
-		HelpSynopsis:    "Read a fresh access token of an account.",
-		HelpDescription: tokenHelp,
 	}
 }
 
@@ -66,131 +61,136 @@ func roleOf(d *framework.FieldData) string {
 	return d.Get("role").(string)
 }
 
-// tokenResponses is the contract with Vault Agent, consul-template, the Vault
-// Secrets Operator and others: every field but ttl is constant for one token.
+// tokenResponses is the contract with Vault Agent, consul-template, the Vault Secrets
+// Operator and others: every field but ttl is constant for one token.
 func tokenResponses() map[int][]framework.Response {
-	return map[int][]framework.Response{http.StatusOK: {{
-		Description: http.StatusText(http.StatusOK),
-		Fields: map[string]*framework.FieldSchema{
-			"access_token":        {Type: framework.TypeString, Required: true, Description: "Access token."},
-			"token_type":          {Type: framework.TypeString, Required: true, Description: "Bearer."},
-			"expire_time":         {Type: framework.TypeString, Required: true, Description: "When the token expires, RFC 3339 UTC."},
-			"last_vault_rotation": {Type: framework.TypeString, Required: true, Description: "When the token was obtained, RFC 3339 UTC."},
-			"rotation_period":     {Type: framework.TypeInt64, Required: true, Description: "Planned lifetime of the token in Vault, in seconds."},
-			"ttl":                 {Type: framework.TypeInt64, Required: true, Description: "After this many seconds a read certainly serves a different token."},
-			"scope":               {Type: framework.TypeString, Required: true, Description: "Scopes granted, separated by spaces."},
-			"tenant_id":           {Type: framework.TypeString, Required: true, Description: "Tenant ID of the user."},
-			"client_id":           {Type: framework.TypeString, Required: true, Description: "Client the token was issued to."},
-			"username":            {Type: framework.TypeString, Required: true, Description: "Username of the user."},
-			"object_id":           {Type: framework.TypeString, Required: true, Description: "Object ID of the user."},
-		},
-	}}}
+	return answers(map[string]*framework.FieldSchema{
+		"access_token": answer(framework.TypeString, "Access token."),
+		"token_type":   answer(framework.TypeString, "Bearer."),
+		"expire_time":  answer(framework.TypeString, "When the token expires, RFC 3339 UTC."),
+		"last_vault_rotation": answer(framework.TypeString,
+			"When the token was obtained, RFC 3339 UTC."),
+		"rotation_period": answer(framework.TypeInt64,
+			"Planned lifetime of the token in Vault, in seconds."),
+		"ttl": answer(framework.TypeInt64,
+			"After this many seconds a read certainly serves a different token."),
+		"scope":     answer(framework.TypeString, "Scopes granted, separated by spaces."),
+		"tenant_id": answer(framework.TypeString, "Tenant ID of the user."),
+		"client_id": answer(framework.TypeString, "Client the token was issued to."),
+		"username":  answer(framework.TypeString, "Username of the user."),
+		"object_id": answer(framework.TypeString, "Object ID of the user."),
+	})
 }
 
-func (b *backend) handleTokenRead(ctx context.Context, req *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	minTTL := time.Duration(0)
-	if v, ok := d.GetOk("min_ttl"); ok {
-		minTTL = time.Duration(v.(int)) * time.Second
-	}
-	reg, e, want, err := b.tokenWish(ctx, req.Storage, d)
+func (b *backend) handleTokenRead(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
+	reg, e, ask, err := b.tokenRequest(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	want.minTTL = minTTL
-	now := time.Now()
-	held := e.held(want.role, want.scopes)
-	if !want.satisfiedBy(held, reg, now) {
-		return b.readThroughRefresh(ctx, req.Storage, reg, want, e)
+	if v, ok := d.GetOk("min_ttl"); ok {
+		ask.MinTTL = time.Duration(v.(int)) * time.Second
 	}
-	b.worker.tokenRead(want, held, reg, now)
-	resp := tokenResponse(reg, e, held, want, now)
-	if r := e.refusalFor(want.role, now); r != nil {
-		resp.AddWarning("this is the last token: " + b.explain(r.refreshFault(want, e)))
+	now := time.Now()
+	cached := e.Token(ask.Role, ask.Scopes)
+	if !ask.SatisfiedBy(cached, reg, now) {
+		return b.readThroughRefresh(ctx, reg, ask, e)
+	}
+	b.worker.TokenRead(ask, cached, reg, now)
+	resp := tokenResponse(reg, e, cached, ask, now)
+	if r := e.ErrorFor(ask.Role, now); r != nil {
+		why := r.Problem(ask.Account, ask.Role, e).Explain(b.mount())
+		resp.AddWarning("this is the last token: " + why)
 	}
 	return resp, nil
 }
 
-// tokenWish finds the account that a request wants a token of.
-func (b *backend) tokenWish(ctx context.Context, s logical.Storage, d *framework.FieldData) (*registration, *accountEntry, wish, error) {
-	reg, err := b.registration(ctx, s)
+// tokenRequest finds the account that a request wants a token of.
+func (b *backend) tokenRequest(ctx context.Context, d *framework.FieldData) (*config.Registration, *account.Entry, refresh.TokenRequest, error) {
+	none := refresh.TokenRequest{}
+	reg, err := b.config.Registration(ctx)
 	if err != nil {
-		return nil, nil, wish{}, err
+		return nil, nil, none, err
 	}
-	account := d.Get("account").(string)
-	e, err := b.accounts.get(ctx, s, account)
+	name := d.Get("account").(string)
+	e, err := b.accounts.Get(ctx, name)
 	switch {
 	case err != nil:
-		return nil, nil, wish{}, err
+		return nil, nil, none, err
 	case e == nil:
-		return nil, nil, wish{}, unknownAccount(account)
+		return nil, nil, none, problem.NoAccount(name)
 	case e.Disabled:
-		return nil, nil, wish{}, errDisabled(account)
+		return nil, nil, none, problem.Disabled(name)
 	}
-	want, err := b.wishFor(ctx, s, reg, e, account, roleOf(d))
-	return reg, e, want, err
+	ask, err := b.refreshes.Request(ctx, reg, e, name, roleOf(d))
+	return reg, e, ask, err
 }
 
-// readThroughRefresh answers a read whose token needs a refresh: with the new
-// token, else with the held one while it is valid and a warning, else with why.
-func (b *backend) readThroughRefresh(ctx context.Context, s logical.Storage, reg *registration, want wish, held *accountEntry) (*logical.Response, error) {
-	e, err := b.refresh(ctx, s, reg, want)
+// readThroughRefresh answers a read whose token needs a refresh: with the new token,
+// else with the cached one while it is valid and a warning, else with why.
+func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registration, ask refresh.TokenRequest, before *account.Entry) (*logical.Response, error) {
+	e, err := b.refreshes.Refresh(ctx, reg, ask)
 	now := time.Now()
 	if err == nil {
-		if t := e.held(want.role, want.scopes); t != nil && t.usable(now) {
-			b.worker.tokenRead(want, t, reg, now)
-			return tokenResponse(reg, e, t, want, now), nil
+		if t := e.Token(ask.Role, ask.Scopes); t != nil && t.Usable(now) {
+			b.worker.TokenRead(ask, t, reg, now)
+			return tokenResponse(reg, e, t, ask, now), nil
 		}
-		err = shortLived(want.account)
+		err = refresh.ShortLived(ask.Account)
 	}
-	var f *fault
-	isFault := errors.As(err, &f)
-	if errors.Is(err, logical.ErrReadOnly) || isFault && (f.notFound || f.word == accountDisabled || f.word == notConfigured) {
+	p := problem.Of(err)
+	if errors.Is(err, logical.ErrReadOnly) || p != nil && nothingToServe(p.Code) {
 		return nil, err
 	}
-	t := held.held(want.role, want.scopes)
-	if t == nil || !t.usable(now) || t.ObtainedAt.After(now.Add(clockSkew)) {
+	t := before.Token(ask.Role, ask.Scopes)
+	if t == nil || !t.Usable(now) || t.FromTheFuture(now) {
 		return nil, err
 	}
-	if !isFault {
-		b.Logger().Error("a held token is served, its refresh failed", "account", want.account, "error", err)
-		f = &fault{text: "Vault could not refresh it"}
+	if p == nil {
+		b.Logger().Error("a cached token is served, its refresh failed",
+			"account", ask.Account, "error", err)
+		p = &problem.Error{Text: "Vault could not refresh it"}
 	}
-	resp := tokenResponse(reg, held, t, want, now)
-	resp.Data["ttl"] = heldFor(t, now)
-	resp.AddWarning("the token could not be refreshed and is served until it expires: " + b.explain(f))
+	resp := tokenResponse(reg, before, t, ask, now)
+	resp.Data["ttl"] = retryAfterFailure(t, now)
+	resp.AddWarning("the token could not be refreshed and is served until it expires: " +
+		p.Explain(b.mount()))
 	return resp, nil
 }
 
-// heldFor is the ttl of a token whose refresh failed: a minute, or what it has
-// left, and at least 3 s, because a ttl of 2 or less is an error to the Vault
-// Secrets Operator. What is served has that much.
-func heldFor(t *heldToken, now time.Time) int64 {
-	return max(3, seconds(min(heldTTL, t.Expiry.Sub(now))))
-}
-
-func shortLived(account string) *fault {
-	return &fault{
-		word: entraUnavailable,
-		text: fmt.Sprintf("Entra gave account %q an access token with less than %s to live", account, minServedLife),
+// nothingToServe tells the problems that end the serving of a cached token, too.
+func nothingToServe(code problem.Code) bool {
+	switch code {
+	case problem.UnknownAccount, problem.AccountDisabled, problem.NotConfigured:
+		return true
 	}
+	return false
 }
 
-func tokenResponse(reg *registration, e *accountEntry, t *heldToken, want wish, now time.Time) *logical.Response {
+// retryAfterFailure is the ttl of a token whose refresh failed: a minute, or what it
+// has left, and at least 3 s, because a ttl of 2 or less is an error to the Vault
+// Secrets Operator. What is served has that much.
+func retryAfterFailure(t *account.CachedToken, now time.Time) int64 {
+	return max(3, seconds(min(retryTTL, t.Expiry.Sub(now))))
+}
+
+func tokenResponse(reg *config.Registration, e *account.Entry, t *account.CachedToken, ask refresh.TokenRequest, now time.Time) *logical.Response {
+	servedFor := t.ServedUntil(reg.RefreshMargin, ask.MinTTL).Sub(now)
 	resp := &logical.Response{Data: map[string]any{
 		"access_token":        t.AccessToken.Reveal(),
 		"token_type":          t.TokenType,
 		"expire_time":         formatTime(t.Expiry),
 		"last_vault_rotation": formatTime(t.ObtainedAt),
-		"rotation_period":     max(1, seconds(t.life()-t.margin(reg.RefreshMargin))),
-		"ttl":                 max(1, secondsUp(t.renewAt(reg.RefreshMargin, want.minTTL).Sub(now))),
+		"rotation_period":     max(1, seconds(t.Life()-t.Margin(reg.RefreshMargin))),
+		"ttl":                 max(1, secondsUp(servedFor)),
 		"scope":               t.Scope,
-		"tenant_id":           e.tenantID(),
+		"tenant_id":           e.TenantID(),
 		"client_id":           e.ClientID,
 		"username":            e.User.Username,
-		"object_id":           e.objectID(),
+		"object_id":           e.ObjectID(),
 	}}
-	if half := t.life() / 2; want.minTTL > half {
-		resp.AddWarning(fmt.Sprintf("min_ttl is capped at half of the token's lifetime, %s", half.Truncate(time.Second)))
+	if half := t.Life() / 2; ask.MinTTL > half {
+		resp.AddWarning(fmt.Sprintf("min_ttl is capped at half of the token's lifetime, %s",
+			half.Truncate(time.Second)))
 	}
 	return resp
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -110,7 +111,7 @@ func TestTokenMinTTL(t *testing.T) {
 		t.Error("a token with 25 minutes left was served for min_ttl=28m")
 	}
 	resp, err = m.write("token/alice", map[string]any{"min_ttl": -1})
-	wantFault(t, resp, err, 400, "invalid_request: ", "min_ttl")
+	wantProblem(t, resp, err, 400, "invalid_request: ", "min_ttl")
 }
 
 // TestTokenUnknown: 404 by any method, and what is known of an account that never
@@ -118,12 +119,12 @@ func TestTokenMinTTL(t *testing.T) {
 func TestTokenUnknown(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	resp, err := m.read("token/nobody")
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 	resp, err = m.write("token/nobody", nil)
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 	m.mustWrite("login/alice", nil)
 	resp, err = m.read("token/alice")
-	wantFault(t, resp, err, 400, `login_required: account "alice" must sign in`, "Run: vault write -f entra/login/alice")
+	wantProblem(t, resp, err, 400, `login_required: account "alice" must sign in`, "Run: vault write -f entra/login/alice")
 }
 
 // TestAccountNamesKeepTheirCase: Vault's ACL is case-sensitive, so are we.
@@ -138,7 +139,7 @@ func TestAccountNamesKeepTheirCase(t *testing.T) {
 		}
 	}
 	resp, err := m.read("token/ALICE")
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 }
 
 // TestTokenOneRefresh: many readers of an expired token make one request, and all
@@ -256,7 +257,7 @@ func TestHeldTokenIsServed(t *testing.T) {
 			}
 			m.age("alice", 2*time.Second) // less than 3 s is never served
 			resp, err = m.read("token/alice")
-			wantFault(t, resp, err, test.status, test.word)
+			wantProblem(t, resp, err, test.status, test.word)
 			m.restart() // an hour or a sign-in later, or after a restart, it heals or stays as it must
 			m.sim.Faults.Clear()
 			resp, err = m.read("token/alice")
@@ -276,7 +277,7 @@ func TestHeldTokenTTL(t *testing.T) {
 	for left, want := range map[time.Duration]int64{
 		time.Hour: 60, time.Minute: 60, 30*time.Second + 400*time.Millisecond: 30, 3 * time.Second: 3, 3900 * time.Millisecond: 3,
 	} {
-		if got := heldFor(&heldToken{Expiry: now.Add(left)}, now); got != want {
+		if got := retryAfterFailure(&account.CachedToken{Expiry: now.Add(left)}, now); got != want {
 			t.Errorf("with %s left ttl is %d, want %d", left, got, want)
 		}
 	}
@@ -320,15 +321,15 @@ func TestTokenOddLifetimes(t *testing.T) {
 			for range 3 {
 				resp, err := m.read("token/alice")
 				if test.status != 200 {
-					wantFault(t, resp, err, test.status, "entra_unavailable: ")
+					wantProblem(t, resp, err, test.status, "entra_unavailable: ")
 					continue
 				}
 				if err != nil || resp.IsError() {
 					t.Fatal(describe(resp, err))
 				}
 				held := m.entry("alice").Tokens[""]
-				if held.life() != test.life {
-					t.Errorf("lives %s, want %s", held.life(), test.life)
+				if held.Life() != test.life {
+					t.Errorf("lives %s, want %s", held.Life(), test.life)
 				}
 			}
 			if n := m.refreshRequests(); n != 1 {
@@ -360,7 +361,7 @@ func TestDisabledAccount(t *testing.T) {
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
 	for range 2 {
 		resp, err := m.read("token/alice")
-		wantFault(t, resp, err, 400, "account_disabled: ", "vault write entra/account/alice disabled=false")
+		wantProblem(t, resp, err, 400, "account_disabled: ", "vault write entra/account/alice disabled=false")
 		m.expire("alice")
 	}
 	if n := m.refreshRequests(); n != 0 {

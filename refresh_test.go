@@ -9,10 +9,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entra"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
@@ -91,7 +93,7 @@ func TestRefreshPredecessor(t *testing.T) {
 					t.Fatal(describe(resp, err))
 				}
 			} else {
-				wantFault(t, resp, err, 400, "login_required: ")
+				wantProblem(t, resp, err, 400, "login_required: ")
 			}
 			if n := m.refreshRequests(); n != test.requests {
 				t.Errorf("%d requests, want %d", n, test.requests)
@@ -166,18 +168,18 @@ func TestNoStorm(t *testing.T) {
 // matter. Every account works again once it is replaced.
 func TestClientRejectedTouchesNoAccount(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
-	for _, account := range []string{"alice", "bob", "carol"} {
-		m.login(account, account)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		m.login(name, name)
 	}
 	expireSecret := func(app *entratest.App) { app.Secrets[0].Expired = true }
 	if err := m.sim.UpdateApp(m.sim.App.ClientID, expireSecret); err != nil {
 		t.Fatal(err)
 	}
-	for _, account := range []string{"alice", "bob", "carol"} {
-		resp, err := m.readDue(account)
-		wantFault(t, resp, err, 502, "client_rejected: ", "AADSTS7000222", "vault write entra/config")
-		if state := m.mustRead("account/" + account)["state"]; state != stateActive {
-			t.Errorf("%s is %v", account, state)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		resp, err := m.readDue(name)
+		wantProblem(t, resp, err, 502, "client_rejected: ", "AADSTS7000222", "vault write entra/config")
+		if state := m.mustRead("account/" + name)["state"]; state != account.StateActive {
+			t.Errorf("%s is %v", name, state)
 		}
 	}
 	if n := m.refreshRequests(); n != 1 {
@@ -194,8 +196,8 @@ func TestClientRejectedTouchesNoAccount(t *testing.T) {
 	if shown := m.mustRead("config")["client_error"].(map[string]any); len(shown) != 0 {
 		t.Errorf("after the config write client_error is %v", shown)
 	}
-	for _, account := range []string{"alice", "bob", "carol"} {
-		m.mustReadDue(account)
+	for _, name := range []string{"alice", "bob", "carol"} {
+		m.mustReadDue(name)
 	}
 }
 
@@ -206,7 +208,7 @@ func TestLoginDoesNotStopRefreshes(t *testing.T) {
 	m.login("alice", "alice")
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token, GrantType: "authorization_code"}, AADSTS: 7000215})
 	resp, err := m.complete("bob", m.signIn("bob", "bob", nil))
-	wantFault(t, resp, err, 502, "client_rejected: ")
+	wantProblem(t, resp, err, 502, "client_rejected: ")
 	if shown := m.mustRead("config")["client_error"].(map[string]any); shown["code"] != "AADSTS7000215" {
 		t.Errorf("client_error is %v", shown)
 	}
@@ -223,16 +225,16 @@ func TestAccountShowsItsError(t *testing.T) {
 	m.login("alice", "alice")
 	m.sim.Revoke("alice")
 	resp, err := m.readDue("alice")
-	wantFault(t, resp, err, 400, `login_required: account "alice" must sign in again (AADSTS50173: `, "Run: vault write -f entra/login/alice")
-	account := m.mustRead("account/alice")
-	last := account["last_error"].(map[string]any)
-	if account["state"] != stateLoginRequired || last["class"] != string(entra.ClassUser) || last["code"] != "AADSTS50173" || last["correlation_id"] == "" || last["time"] == "" {
-		t.Errorf("the account reads as %v", account)
+	wantProblem(t, resp, err, 400, `login_required: account "alice" must sign in again (AADSTS50173: `, "Run: vault write -f entra/login/alice")
+	status := m.mustRead("account/alice")
+	last := status["last_error"].(map[string]any)
+	if status["state"] != account.StateLoginRequired || last["class"] != string(entra.ClassUser) || last["code"] != "AADSTS50173" || last["correlation_id"] == "" || last["time"] == "" {
+		t.Errorf("the account reads as %v", status)
 	}
 	m.login("alice", "alice")
-	account = m.mustRead("account/alice")
-	if last := account["last_error"].(map[string]any); len(last) != 0 || account["state"] != stateActive {
-		t.Errorf("after a login the account reads as %v", account)
+	status = m.mustRead("account/alice")
+	if last := status["last_error"].(map[string]any); len(last) != 0 || status["state"] != account.StateActive {
+		t.Errorf("after a login the account reads as %v", status)
 	}
 }
 
@@ -240,7 +242,6 @@ func TestAccountShowsItsError(t *testing.T) {
 // policy that revokes everything at the first mistake, nothing is lost, and the
 // readers are served while it lasts.
 func TestRefreshStorageFailures(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		op    string
 		after bool // fails only once Entra was asked
@@ -252,13 +253,13 @@ func TestRefreshStorageFailures(t *testing.T) {
 		"everything after Entra":    {"", true, true},
 		"everything from the start": {"", false, false},
 	} {
-		t.Run(name, func(t *testing.T) {
+		inBubble(t, name, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 			m.login("alice", "alice")
 			m.expire("alice")
 			m.sim.ResetCounts()
 			m.storage.failOn(func(op, key string) error {
-				if test.after && m.refreshRequests() == 0 || test.op != "" && op != test.op || !strings.HasPrefix(key, accountStoragePrefix) {
+				if test.after && m.refreshRequests() == 0 || test.op != "" && op != test.op || !strings.HasPrefix(key, account.StoragePrefix) {
 					return nil
 				}
 				return errStorage
@@ -275,7 +276,7 @@ func TestRefreshStorageFailures(t *testing.T) {
 			}
 			m.storage.failOn(nil)
 			if test.spent {
-				eventually(t, "the rotated token is stored", func() bool { return len(m.b.accounts.unsavedNames()) == 0 })
+				eventually(t, "the rotated token is stored", func() bool { return m.b.accounts.Unsaved() == 0 })
 			}
 			m.restart()
 			m.mustReadDue("alice")
@@ -325,8 +326,9 @@ func TestUnsavedIsWrittenBeforeTheStop(t *testing.T) {
 
 // TestUnsavedRefreshGoesOn: while storage refuses to write, the account is
 // refreshed again with the token that only memory holds.
-func TestUnsavedRefreshGoesOn(t *testing.T) {
-	t.Parallel()
+func TestUnsavedRefreshGoesOn(t *testing.T) { synctest.Test(t, testUnsavedRefreshGoesOn) }
+
+func testUnsavedRefreshGoesOn(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily, Lifetimes: entratest.Lifetimes{AccessToken: 8 * time.Second}})
 	m.login("alice", "alice")
 	m.expire("alice")
@@ -380,7 +382,7 @@ func TestDeleteDuringRefresh(t *testing.T) {
 	letGo := m.inFlight("alice")
 	m.mustDo(logical.DeleteOperation, "account/alice", nil)
 	resp, err := letGo()
-	wantFault(t, resp, err, 404)
+	wantProblem(t, resp, err, 404)
 	if keys := m.storage.keys(t); len(keys) != 1 {
 		t.Errorf("stored: %q", keys)
 	}
@@ -448,7 +450,7 @@ func TestRefusalDuringLogin(t *testing.T) {
 	if _, err := letGo(); err != nil {
 		t.Fatal(err)
 	}
-	if state := m.mustRead("account/alice")["state"]; state != stateActive {
+	if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
 		t.Errorf("the account is %v", state)
 	}
 }
@@ -467,7 +469,7 @@ func TestCleanWaitsForTheExchange(t *testing.T) {
 		old.Cleanup(context.Background())
 		close(cleaned)
 	}()
-	eventually(t, "the backend is stopping", old.work.isStopping)
+	eventually(t, "the backend is stopping", old.work.Stopping)
 	if resp, err := m.read("token/bob"); err == nil && !resp.IsError() {
 		t.Error("a refresh began while the backend was stopping")
 	}
@@ -559,7 +561,7 @@ func TestRetryAfterIsRespected(t *testing.T) {
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{Status: http.StatusTooManyRequests, RetryAfter: "1", Times: 1})
 	resp, err := m.readDue("alice")
-	wantFault(t, resp, err, 502, "entra_unavailable: ")
+	wantProblem(t, resp, err, 502, "entra_unavailable: ")
 	start := time.Now()
 	eventually(t, "the account is refreshed again", func() bool {
 		resp, err := m.read("token/alice")
@@ -590,11 +592,11 @@ func TestManyAccountsInParallel(t *testing.T) {
 	m.refreshFault(entratest.Fault{Until: gate})
 	m.sim.ResetCounts()
 	var reads sync.WaitGroup
-	for _, account := range accounts {
+	for _, name := range accounts {
 		reads.Add(1)
 		go func() {
 			defer reads.Done()
-			if resp, err := m.read("token/" + account); err != nil || resp.IsError() {
+			if resp, err := m.read("token/" + name); err != nil || resp.IsError() {
 				t.Error(describe(resp, err))
 			}
 		}()

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
 	"github.com/hashicorp/vault/sdk/logical"
 
+	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -20,8 +22,9 @@ var shortTokens = entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: 
 
 // TestRefreshAhead: a token in use is replaced before a reader has to wait, again
 // and again; one that nobody reads is left alone.
-func TestRefreshAhead(t *testing.T) {
-	t.Parallel()
+func TestRefreshAhead(t *testing.T) { synctest.Test(t, testRefreshAhead) }
+
+func testRefreshAhead(t *testing.T) {
 	m := newConfiguredMount(t, shortTokens)
 	m.login("used", "alice")
 	m.login("idle", "bob")
@@ -43,41 +46,39 @@ func TestRefreshAhead(t *testing.T) {
 
 // TestKeepalive: an idle refresh token is used once in an interval, for as long as
 // keepalive_max allows.
-func TestKeepalive(t *testing.T) {
-	t.Parallel()
-	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "keepalive_max": "0"})
-	m.login("alice", "alice")
-	eventually(t, "the account is kept alive", func() bool { return m.refreshRequests() >= 2 })
+func TestKeepalive(t *testing.T) { synctest.Test(t, testKeepalive) }
 
-	forgotten := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "keepalive_max": "1s"})
-	forgotten.login("alice", "alice")
-	m2 := forgotten.b.worker
-	eventually(t, "a forgotten account is not scheduled any more", func() bool {
-		m2.mu.Lock()
-		defer m2.mu.Unlock()
-		return m2.accounts.len() == 0 && m2.running == 0
-	})
-	if n := forgotten.refreshRequests(); n > 1 {
+func testKeepalive(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "24h", "keepalive_max": "72h"})
+	m.login("alice", "alice")
+	time.Sleep(25 * time.Hour)
+	if n := m.refreshRequests(); n != 1 {
+		t.Errorf("kept alive %d times in 25 hours", n)
+	}
+	time.Sleep(30 * 24 * time.Hour)
+	if n := m.refreshRequests(); n < 2 || n > 3 {
 		t.Errorf("a forgotten account was kept alive %d times", n)
 	}
 }
 
 // TestBackgroundOff: without background_refresh nothing is refreshed ahead.
-func TestBackgroundOff(t *testing.T) {
+func TestBackgroundOff(t *testing.T) { synctest.Test(t, testBackgroundOff) }
+
+func testBackgroundOff(t *testing.T) {
 	m := newConfiguredMount(t, shortTokens, map[string]any{"background_refresh": false, "keepalive_interval": "1s"})
 	m.login("alice", "alice")
 	m.mustRead("token/alice")
-	m.b.worker.mu.Lock()
-	defer m.b.worker.mu.Unlock()
-	if n := m.b.worker.accounts.len(); n != 0 {
-		t.Errorf("%d accounts are scheduled", n)
+	time.Sleep(24 * time.Hour)
+	if n := m.refreshRequests(); n != 0 {
+		t.Errorf("%d refreshes in the background", n)
 	}
 }
 
 // TestBackgroundRecovers: after an outage everything is refreshed again without
 // anyone's help.
-func TestBackgroundRecovers(t *testing.T) {
-	t.Parallel()
+func TestBackgroundRecovers(t *testing.T) { synctest.Test(t, testBackgroundRecovers) }
+
+func testBackgroundRecovers(t *testing.T) {
 	m := newConfiguredMount(t, shortTokens)
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{Status: 503})
@@ -85,121 +86,119 @@ func TestBackgroundRecovers(t *testing.T) {
 	eventually(t, "the background fails", func() bool { return m.refreshRequests() == 2 })
 	m.sim.Faults.Clear()
 	before := m.entry("alice").Tokens[""].AccessToken
-	eventually(t, "the account is refreshed", func() bool { return m.entry("alice").Tokens[""].AccessToken != before })
+	eventually(t, "the account is refreshed", func() bool {
+		return m.entry("alice").Tokens[""].AccessToken != before
+	})
 	if last := m.mustRead("account/alice")["last_error"].(map[string]any); len(last) != 0 {
 		t.Errorf("last_error is %v", last)
 	}
 }
 
-// TestBackgroundPauses: Entra's Retry-After holds back the others, too.
-func TestBackgroundPauses(t *testing.T) {
-	t.Parallel()
-	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "max_concurrent_refreshes": 1})
-	m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "3600"})
-	for i := range 5 {
+// addUsers signs in so many users to accounts of their own.
+func (m *mount) addUsers(n int) {
+	m.t.Helper()
+	for i := range n {
 		user := fmt.Sprintf("user%d@contoso.example", i)
 		if _, err := m.sim.AddUser(entratest.User{Username: user}); err != nil {
-			t.Fatal(err)
+			m.t.Fatal(err)
 		}
 		m.login(user, user)
 	}
-	w := m.b.worker
-	eventually(t, "the background pauses", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.pausedUntil.After(time.Now().Add(time.Minute)) && w.running == 0
-	})
-	poke(w.wake)
+}
+
+// TestBackgroundPauses: Entra's Retry-After holds back the others, too.
+func TestBackgroundPauses(t *testing.T) { synctest.Test(t, testBackgroundPauses) }
+
+func testBackgroundPauses(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "max_concurrent_refreshes": 1})
+	m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "3600"})
+	m.addUsers(5)
+	time.Sleep(59 * time.Minute)
 	if n := m.refreshRequests(); n != 1 {
 		t.Errorf("%d requests, want 1", n)
+	}
+	m.sim.Faults.Clear()
+	time.Sleep(2 * time.Minute)
+	if users := len(m.sim.Counts().Users); users < 5 {
+		t.Errorf("after the pause %d accounts are kept alive", users)
 	}
 }
 
 // TestBackgroundCeiling: max_concurrent_refreshes holds, and all get their turn.
-func TestBackgroundCeiling(t *testing.T) {
-	t.Parallel()
+func TestBackgroundCeiling(t *testing.T) { synctest.Test(t, testBackgroundCeiling) }
+
+func testBackgroundCeiling(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s", "max_concurrent_refreshes": 2, "background_refresh": false})
-	for i := range 10 {
-		user := fmt.Sprintf("user%d@contoso.example", i)
-		if _, err := m.sim.AddUser(entratest.User{Username: user}); err != nil {
-			t.Fatal(err)
-		}
-		m.login(user, user)
-	}
+	m.addUsers(10)
 	m.refreshFault(entratest.Fault{Delay: 30 * time.Millisecond})
+	time.Sleep(time.Minute)
 	m.sim.ResetCounts()
 	m.mustWrite("config", map[string]any{"background_refresh": true})
 	eventually(t, "all are kept alive", func() bool { return len(m.sim.Counts().Users) == 10 })
-	if most := m.sim.Counts().MaxConcurrent; most > 2 {
+	if most := m.sim.Counts().MaxConcurrent; most != 2 {
 		t.Errorf("%d requests at once", most)
 	}
 }
 
 // TestBackgroundSurvivesRestart: the schedule is made anew, from storage.
-func TestBackgroundSurvivesRestart(t *testing.T) {
+func TestBackgroundSurvivesRestart(t *testing.T) { synctest.Test(t, testBackgroundSurvivesRestart) }
+
+func testBackgroundSurvivesRestart(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
 	m.login("alice", "alice")
 	m.login("bob", "bob")
 	m.restart()
-	eventually(t, "both accounts are scheduled", func() bool {
-		m.b.worker.mu.Lock()
-		defer m.b.worker.mu.Unlock()
-		return m.b.worker.accounts.len() == 2
-	})
+	m.sim.ResetCounts()
+	time.Sleep(61 * time.Minute)
+	if users := len(m.sim.Counts().Users); users != 2 {
+		t.Errorf("%d accounts are kept alive", users)
+	}
 }
 
-// TestBackgroundOnStandby: where the node may not write nothing runs, and it
-// begins and ends as the node's role changes.
-func TestBackgroundOnStandby(t *testing.T) {
-	t.Parallel()
+// TestBackgroundOnStandby: where the node may not write nothing runs, and it begins
+// and ends as the node's role changes.
+func TestBackgroundOnStandby(t *testing.T) { synctest.Test(t, testBackgroundOnStandby) }
+
+func testBackgroundOnStandby(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s"})
 	m.login("alice", "alice")
 	m.b.Cleanup(context.Background())
 	m.system.setState(consts.ReplicationPerformanceStandby)
-	m.sim.ResetCounts()
 	m.start()
-	if m.b.worker.active.Load() {
-		t.Fatal("the worker is active on a standby")
-	}
-	if wait := m.b.worker.dispatch(time.Now().Add(time.Hour)); wait != idleWait {
-		t.Errorf("the worker of a standby waits %s", wait)
-	}
-	tick := func() {
+	requestsIn := func(d time.Duration) int {
 		t.Helper()
+		m.sim.ResetCounts()
 		if err := m.b.periodic(context.Background(), &logical.Request{Storage: m.storage}); err != nil {
 			t.Fatal(err)
 		}
+		time.Sleep(d)
+		return m.refreshRequests()
 	}
-	tick()
-	if n := m.refreshRequests(); n != 0 {
+	if n := requestsIn(time.Hour); n != 0 {
 		t.Errorf("%d requests by a standby", n)
 	}
 	m.system.setState(consts.ReplicationPerformanceDisabled)
-	tick()
-	eventually(t, "the worker runs", func() bool { return m.refreshRequests() > 0 })
+	if n := requestsIn(time.Minute); n == 0 {
+		t.Error("the active node does nothing")
+	}
 	m.system.setState(consts.ReplicationPerformanceSecondary)
-	tick()
-	eventually(t, "what was running ends", func() bool {
-		m.b.worker.mu.Lock()
-		defer m.b.worker.mu.Unlock()
-		return m.b.worker.running == 0 && m.b.worker.accounts.len() == 0
-	})
+	if n := requestsIn(time.Hour); n > 1 { // one may have been under way
+		t.Errorf("%d requests by a secondary", n)
+	}
 }
 
 // TestBackgroundLeavesTheDead: what needs a person is not tried.
 func TestBackgroundLeavesTheDead(t *testing.T) {
 	for name, aadsts := range map[string]int{"revoked": 50173, "no consent": 65001} {
-		t.Run(name, func(t *testing.T) {
-			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1s"})
+		inBubble(t, name, func(t *testing.T) {
+			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
 			m.refreshFault(entratest.Fault{AADSTS: aadsts})
 			m.login("alice", "alice")
 			m.mustRead("token/alice")
-			eventually(t, "the account is marked", func() bool { return m.mustRead("account/alice")["state"] == stateLoginRequired })
-			eventually(t, "the account is not scheduled", func() bool {
-				m.b.worker.mu.Lock()
-				defer m.b.worker.mu.Unlock()
-				return m.b.worker.accounts.len() == 0 && m.b.worker.running == 0
-			})
+			time.Sleep(24 * time.Hour)
+			if state := m.mustRead("account/alice")["state"]; state != account.StateLoginRequired {
+				t.Errorf("the account is %v", state)
+			}
 			if n := m.refreshRequests(); n != 1 {
 				t.Errorf("%d requests", n)
 			}
@@ -209,8 +208,9 @@ func TestBackgroundLeavesTheDead(t *testing.T) {
 
 // TestListFromIndex: the list comes from memory once the index is complete, from
 // storage with a warning before.
-func TestListFromIndex(t *testing.T) {
-	t.Parallel()
+func TestListFromIndex(t *testing.T) { synctest.Test(t, testListFromIndex) }
+
+func testListFromIndex(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.login("bob", "bob")
@@ -247,11 +247,11 @@ func TestListFromIndex(t *testing.T) {
 	}
 	close(gate)
 	eventually(t, "the index is complete", func() bool {
-		_, complete := m.b.index.names()
+		_, complete := m.b.accounts.Index.Names()
 		return complete
 	})
 	m.storage.failOn(func(op, key string) error {
-		if strings.HasPrefix(key, accountStoragePrefix) {
+		if strings.HasPrefix(key, account.StoragePrefix) {
 			return errStorage
 		}
 		return nil
@@ -261,7 +261,7 @@ func TestListFromIndex(t *testing.T) {
 		t.Errorf("the list is %v, %q", keys, resp.Warnings)
 	}
 	for name, want := range map[string][2]string{
-		"alice": {stateActive, "alice@contoso.example"}, "bob": {stateDisabled, "bob@contoso.example"}, "carol": {stateLoginRequired, ""},
+		"alice": {account.StateActive, "alice@contoso.example"}, "bob": {account.StateDisabled, "bob@contoso.example"}, "carol": {account.StateLoginRequired, ""},
 	} {
 		got, _ := info[name].(map[string]any)
 		if got["state"] != want[0] || got["username"] != want[1] || (got["expire_time"] == "") != (name == "carol") {

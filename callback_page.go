@@ -15,12 +15,16 @@ import (
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/problem"
+	"vault-plugin-secrets-entra/internal/signin"
 )
 
-//go:embed pages.html
+//go:embed callback_page.html
 var pagesHTML string
 
-//go:embed pages.css
+//go:embed callback_page.css
 var pagesCSS string
 
 var pageTemplate = template.Must(template.New("pages").Parse(pagesHTML))
@@ -29,7 +33,8 @@ var pageTemplate = template.Must(template.New("pages").Parse(pagesHTML))
 // Vault passes headers on only where the mount allows them, so it stands in the
 // page too; frame-ancestors counts in the header alone (CSP level 3, section 3.3).
 var (
-	metaPolicy   = "default-src 'none'; base-uri 'none'; form-action 'self'; style-src 'sha256-" + styleHash() + "'"
+	metaPolicy = "default-src 'none'; base-uri 'none'; form-action 'self'; " +
+		"style-src 'sha256-" + styleHash() + "'"
 	headerPolicy = metaPolicy + "; frame-ancestors 'none'"
 )
 
@@ -55,6 +60,7 @@ type pageFact struct{ Name, Value string }
 // confirmForm carries code and state to the second visit.
 type confirmForm struct{ Code, State, Issuer string }
 
+// MetaPolicy and Style are for the template.
 func (p *page) MetaPolicy() string  { return metaPolicy }
 func (p *page) Style() template.CSS { return template.CSS(pagesCSS) } // ours, embedded
 
@@ -81,12 +87,14 @@ func (p *page) response() (*logical.Response, error) {
 
 // confirmPage says what is about to happen. Who is signed in is not known yet:
 // the code is not redeemed before the person confirms.
-func (b *backend) confirmPage(login *loginEntry, resp *authorizationResponse) *page {
+func (b *backend) confirmPage(login *account.Login, resp *signin.AuthorizationResponse) *page {
 	return &page{
 		status: http.StatusOK,
 		Title:  "Let Vault keep your sign-in?",
 		Text: []string{
-			"You have signed in to Microsoft Entra ID. If you confirm, Vault keeps this sign-in, and everybody whom Vault allows to read this account can act as you within the permissions below, for months.",
+			"You have signed in to Microsoft Entra ID. If you confirm, Vault keeps this sign-in, " +
+				"and everybody whom Vault allows to read this account can act as you within the " +
+				"permissions below, for months.",
 			"Confirm only if you asked for this yourself, or know who did and why.",
 		},
 		Facts: []pageFact{
@@ -96,11 +104,11 @@ func (b *backend) confirmPage(login *loginEntry, resp *authorizationResponse) *p
 			{"Asked for at", login.RequestedBy.Time.Format(time.RFC1123)},
 			{"Permissions", strings.Join(permissions(login.Consent), ", ")},
 		},
-		Confirm: &confirmForm{Code: resp.code.Reveal(), State: resp.state, Issuer: resp.issuer},
+		Confirm: &confirmForm{Code: resp.Code.Reveal(), State: resp.State, Issuer: resp.Issuer},
 	}
 }
 
-func (b *backend) donePage(login *loginEntry, e *accountEntry) *page {
+func (b *backend) donePage(login *account.Login, e *account.Entry) *page {
 	return &page{
 		status: http.StatusOK,
 		Title:  "You are signed in",
@@ -121,14 +129,14 @@ func permissions(scopes []string) []string {
 	})
 }
 
-func displayUser(e *accountEntry) string {
+func displayUser(e *account.Entry) string {
 	if e.User.Name == "" || e.User.Name == e.User.Username {
 		return e.User.Username
 	}
 	return fmt.Sprintf("%s (%s)", e.User.Name, e.User.Username)
 }
 
-func (b *backend) cancelledPage(login *loginEntry) *page {
+func (b *backend) cancelledPage(login *account.Login) *page {
 	return &page{
 		status: http.StatusOK,
 		Title:  "Cancelled",
@@ -137,39 +145,43 @@ func (b *backend) cancelledPage(login *loginEntry) *page {
 	}
 }
 
-// faultPage explains in a person's words what went wrong and whose turn it is.
-func (b *backend) faultPage(f *fault) *page {
-	p := &page{status: http.StatusBadRequest, Title: "The sign-in did not work", Text: []string{sentence(f.text)}}
-	if f.said != "" {
-		p.Text = []string{"Microsoft Entra ID says: " + sentence(cut(f.said)), "Nothing was kept."}
+// problemPage explains in a person's words what went wrong and whose turn it is.
+func (b *backend) problemPage(p *problem.Error) *page {
+	shown := &page{
+		status: p.Status(),
+		Title:  "The sign-in did not work",
+		Text:   []string{sentence(p.Text)},
+	}
+	if p.Said != "" {
+		shown.Text = []string{
+			"Microsoft Entra ID says: " + sentence(cut(p.Said)), "Nothing was kept.",
+		}
 	}
 	switch {
-	case f.unknownState:
+	case p.Detail == problem.UnknownState:
 		return usedPage()
-	case f.expired:
-		p.Title = "This sign-in has expired"
-		p.Text = append(p.Text, "Nothing was kept.")
-	case f.declined:
-		p.Title = "You did not sign in"
-		p.Text = []string{"You cancelled at Microsoft Entra ID. Nothing was kept, and you can close this page."}
-	case f.refusedUser:
-		p.status = http.StatusForbidden
-		p.Title = "This account is not yours to sign in to"
-		p.Text = append(p.Text, "Nothing of your sign-in was kept.")
-	case f.word == entraUnavailable:
-		p.status = http.StatusBadGateway
-		p.Title = "Microsoft Entra ID did not answer"
-	case f.upstream():
-		p.status = http.StatusBadGateway
-		p.Title = "Microsoft Entra ID refuses this app"
+	case p.Detail == problem.Expired:
+		shown.Title = "This sign-in has expired"
+		shown.Text = append(shown.Text, "Nothing was kept.")
+	case p.Detail == problem.Declined:
+		shown.Title = "You did not sign in"
+		shown.Text = []string{"You cancelled at Microsoft Entra ID. Nothing was kept, " +
+			"and you can close this page."}
+	case p.Detail == problem.WrongUser:
+		shown.status = http.StatusForbidden
+		shown.Title = "This account is not yours to sign in to"
+		shown.Text = append(shown.Text, "Nothing of your sign-in was kept.")
+	case p.Code == problem.EntraUnavailable:
+		shown.Title = "Microsoft Entra ID did not answer"
+	case p.Code == problem.ClientRejected:
+		shown.Title = "Microsoft Entra ID refuses this app"
 	}
-	if f.next != "" {
-		p.Command = b.command(f.next)
+	shown.Command = p.CommandAt(b.mount())
+	if p.EntraCode != "" || p.CorrelationID != "" {
+		shown.ForAdmin = strings.TrimSpace(
+			p.EntraCode + "\ncorrelation_id " + p.CorrelationID + "\n" + p.Hint)
 	}
-	if f.code != "" || f.correlationID != "" {
-		p.ForAdmin = strings.TrimSpace(f.code + "\ncorrelation_id " + f.correlationID + "\n" + f.hint)
-	}
-	return p
+	return shown
 }
 
 // sentence makes a sentence of an error's text. One that begins with the name of a
@@ -201,8 +213,10 @@ func usedPage() *page {
 		status: http.StatusBadRequest,
 		Title:  "Nothing waits for this sign-in",
 		Text: []string{
-			"It has been completed or cancelled already, it was replaced by a newer one, or it never began here (unknown state).",
-			"If you have just signed in, all is well: you can close this page. Otherwise start the sign-in again.",
+			"It has been completed or cancelled already, it was replaced by a newer one, " +
+				"or it never began here (unknown state).",
+			"If you have just signed in, all is well: you can close this page. " +
+				"Otherwise start the sign-in again.",
 		},
 	}
 }
