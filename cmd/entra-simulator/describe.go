@@ -46,11 +46,14 @@ func describe(srv *entratest.Server, proxyURL, dir string) error {
 		return err
 	}
 	text, err := json.MarshalIndent(description{
-		URL: srv.URL, ProxyURL: proxyURL, Authority: srv.Authority(), Control: srv.URL + "/_simulator/",
+		URL: srv.URL, ProxyURL: proxyURL, Authority: srv.Authority(),
+		Control:  srv.URL + "/_simulator/",
 		TenantID: srv.Tenant(), CAFile: caFile, PID: os.Getpid(),
-		ClientID: srv.App.ClientID, ClientSecret: srv.App.Secret(), RedirectURIs: registered(srv, srv.App.ClientID),
-		PublicClientID: srv.PublicApp.ClientID, PublicRedirectURIs: registered(srv, srv.PublicApp.ClientID),
-		Users: srv.Users(),
+		ClientID: srv.App.ClientID, ClientSecret: srv.App.Secret(),
+		RedirectURIs:       registered(srv, srv.App.ClientID),
+		PublicClientID:     srv.PublicApp.ClientID,
+		PublicRedirectURIs: registered(srv, srv.PublicApp.ClientID),
+		Users:              srv.Users(),
 	}, "", "  ")
 	if err != nil {
 		return err

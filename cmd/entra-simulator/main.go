@@ -56,18 +56,30 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags := flag.NewFlagSet("entra-simulator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "loopback `address` to serve HTTPS on")
-	flags.StringVar(&s.proxyListen, "proxy-listen", "", "loopback `address` for an HTTP CONNECT proxy that leads Entra's real host names here")
+	flags.StringVar(&s.proxyListen, "proxy-listen", "",
+		"loopback `address` for an HTTP CONNECT proxy that leads Entra's real host names here")
 	flags.StringVar(&s.dir, "dir", "", "`directory` for ca.pem and simulator.json (required)")
-	flags.DurationVar(&s.tokenLifetime, "token-lifetime", 0, "lifetime of access tokens (default a random 60 to 90 min, as Entra's)")
-	flags.Func("rotation", "what becomes of a used refresh token: entra (stays good), refuse-old or revoke-family (default entra)", func(name string) (err error) {
-		s.rotation, err = entratest.ParseRotation(name)
-		return err
-	})
-	flags.Func("redirect-uri", "one more redirect `URI` of both apps; may be given many times", func(uri string) error {
-		s.redirectURIs = append(s.redirectURIs, uri)
-		return nil
-	})
-	flags.BoolVar(&s.seedFree, "seed-free", false, "start without the built-in users; the control API adds users")
+	flags.DurationVar(&s.tokenLifetime, "token-lifetime", 0,
+		"lifetime of access tokens (default a random 60 to 90 min, as Entra's)")
+	flags.Func(
+		"rotation",
+		"what becomes of a used refresh token: entra (stays good), refuse-old or revoke-family "+
+			"(default entra)",
+		func(name string) (err error) {
+			s.rotation, err = entratest.ParseRotation(name)
+			return err
+		},
+	)
+	flags.Func(
+		"redirect-uri",
+		"one more redirect `URI` of both apps; may be given many times",
+		func(uri string) error {
+			s.redirectURIs = append(s.redirectURIs, uri)
+			return nil
+		},
+	)
+	flags.BoolVar(&s.seedFree, "seed-free", false,
+		"start without the built-in users; the control API adds users")
 	if err := flags.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return s, err
@@ -131,11 +143,13 @@ func register(srv *entratest.Server, uris []string) error {
 	if len(uris) == 0 {
 		return nil
 	}
-	platforms := map[string]entratest.Platform{srv.App.ClientID: entratest.Web, srv.PublicApp.ClientID: entratest.Public}
+	platforms := map[string]entratest.Platform{srv.App.ClientID: entratest.Web,
+		srv.PublicApp.ClientID: entratest.Public}
 	for clientID, platform := range platforms {
 		err := srv.UpdateApp(clientID, func(app *entratest.App) {
 			for _, uri := range uris {
-				app.RedirectURIs = append(app.RedirectURIs, entratest.RedirectURI{URI: uri, Platform: platform})
+				app.RedirectURIs = append(app.RedirectURIs,
+					entratest.RedirectURI{URI: uri, Platform: platform})
 			}
 		})
 		if err != nil {

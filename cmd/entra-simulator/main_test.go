@@ -27,7 +27,8 @@ func serve(t *testing.T, args ...string) (description, *http.Client) {
 	said, stdout := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, append([]string{"-dir", filepath.Join(dir, "new")}, args...), stdout, io.Discard)
+		err := run(ctx, append([]string{"-dir", filepath.Join(dir, "new")}, args...), stdout,
+			io.Discard)
 		stdout.CloseWithError(errors.Join(io.EOF, err))
 		ended <- err
 	}()
@@ -79,13 +80,17 @@ func get(t *testing.T, client *http.Client, url string) string {
 
 func TestServes(t *testing.T) {
 	d, client := serve(t)
-	if body := get(t, client, d.Authority+"/.well-known/openid-configuration"); !strings.Contains(body, `"issuer":"`+d.Authority+`"`) {
+	if body := get(t, client, d.Authority+"/.well-known/openid-configuration"); !strings.Contains(
+		body, `"issuer":"`+d.Authority+`"`) {
 		t.Errorf("discovery: %s", body)
 	}
-	if d.ProxyURL != "" || d.ClientSecret == "" || d.ClientID == "" || d.PublicClientID == "" || d.TenantID == "" || d.PID != os.Getpid() {
+	if d.ProxyURL != "" || d.ClientSecret == "" || d.ClientID == "" || d.PublicClientID == "" ||
+		d.TenantID == "" ||
+		d.PID != os.Getpid() {
 		t.Errorf("description %+v", d)
 	}
-	if len(d.Users) == 0 || !slices.Contains(d.RedirectURIs, "http://localhost/callback") || !slices.Contains(d.PublicRedirectURIs, "http://localhost") {
+	if len(d.Users) == 0 || !slices.Contains(d.RedirectURIs, "http://localhost/callback") ||
+		!slices.Contains(d.PublicRedirectURIs, "http://localhost") {
 		t.Errorf("description %+v", d)
 	}
 	info, err := os.Stat(filepath.Join(filepath.Dir(d.CAFile), "simulator.json"))
@@ -95,12 +100,14 @@ func TestServes(t *testing.T) {
 }
 
 func TestFlags(t *testing.T) {
-	d, client := serve(t, "-proxy-listen", "127.0.0.1:0", "-token-lifetime", "20s", "-rotation", "refuse-old", "-seed-free",
-		"-redirect-uri", "https://one.example/cb", "-redirect-uri", "https://two.example/cb")
+	d, client := serve(t, "-proxy-listen", "127.0.0.1:0", "-token-lifetime", "20s", "-rotation",
+		"refuse-old", "-seed-free", "-redirect-uri", "https://one.example/cb", "-redirect-uri",
+		"https://two.example/cb")
 	if !strings.HasPrefix(d.ProxyURL, "http://127.0.0.1:") || d.Users == nil || len(d.Users) != 0 {
 		t.Errorf("description %+v", d)
 	}
-	for _, uri := range []string{"https://one.example/cb", "https://two.example/cb", "http://localhost/callback"} {
+	for _, uri := range []string{"https://one.example/cb", "https://two.example/cb",
+		"http://localhost/callback"} {
 		if !slices.Contains(d.RedirectURIs, uri) || !slices.Contains(d.PublicRedirectURIs, uri) {
 			t.Errorf("%s is not registered", uri)
 		}
@@ -123,11 +130,13 @@ func TestUsageErrors(t *testing.T) {
 		"short lifetime":   {"-dir", dir, "-token-lifetime", "1ms"},
 	} {
 		var stderr strings.Builder
-		if err := run(t.Context(), args, io.Discard, &stderr); !errors.Is(err, errUsage) || stderr.Len() == 0 {
+		if err := run(t.Context(), args, io.Discard, &stderr); !errors.Is(err, errUsage) ||
+			stderr.Len() == 0 {
 			t.Errorf("%s: %v, %q", name, err, stderr.String())
 		}
 	}
-	if err := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); !errors.Is(err, flag.ErrHelp) {
+	if err := run(t.Context(), []string{"-h"}, io.Discard, io.Discard); !errors.Is(err,
+		flag.ErrHelp) {
 		t.Errorf("-h: %v", err)
 	}
 }
@@ -144,7 +153,8 @@ func TestStartErrors(t *testing.T) {
 		"bad redirect URI":   {"-dir", dir, "-redirect-uri", "http://vault.example.com/"},
 		"a file, no dir":     {"-dir", file},
 	} {
-		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil || errors.Is(err, errUsage) {
+		if err := run(t.Context(), args, io.Discard, io.Discard); err == nil ||
+			errors.Is(err, errUsage) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

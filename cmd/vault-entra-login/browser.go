@@ -16,7 +16,8 @@ import (
 
 // signInByBrowser opens the person's browser and waits for it to come back to a
 // listener on this machine (RFC 8252 section 7.3).
-func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options, messages io.Writer) (*result, error) {
+func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options,
+	messages io.Writer) (*result, error) {
 	listener, err := listen(opts.redirectURI)
 	if err != nil {
 		return nil, err
@@ -32,19 +33,25 @@ func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options, mes
 		return nil, refused{errors.New("auth_url from Vault holds no state")}
 	}
 	if opts.noBrowser || !openBrowser(authURL) {
-		fmt.Fprintf(messages, "Open this address in a browser on this machine and sign in:\n\n%s\n\n", authURL)
+		fmt.Fprintf(messages,
+			"Open this address in a browser on this machine and sign in:\n\n%s\n\n", authURL)
 	} else {
-		fmt.Fprintf(messages, "Your browser shows Microsoft's sign-in page. If it does not, open:\n\n%s\n\n", authURL)
+		fmt.Fprintf(messages, "Your browser shows Microsoft's sign-in page. If it does not, "+
+			"open:\n\n%s\n\n", authURL)
 	}
 	wait, cancel := untilExpiry(ctx, text(login, "expire_time"))
 	defer cancel()
-	return listener.await(wait, opened.Query().Get("state"), func(ctx context.Context, params map[string]any) (*result, error) {
-		done, err := vault.write(ctx, "callback/"+opts.account, params)
-		if err != nil {
-			return nil, err
-		}
-		return resultOf(done), nil
-	})
+	return listener.await(
+		wait,
+		opened.Query().Get("state"),
+		func(ctx context.Context, params map[string]any) (*result, error) {
+			done, err := vault.write(ctx, "callback/"+opts.account, params)
+			if err != nil {
+				return nil, err
+			}
+			return resultOf(done), nil
+		},
+	)
 }
 
 // openBrowser reports whether something was started that may show the address.

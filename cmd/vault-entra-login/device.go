@@ -16,7 +16,8 @@ import (
 
 // signInByDevice shows a code to enter elsewhere. Vault asks Entra, at Entra's
 // pace; this asks Vault.
-func signInByDevice(ctx context.Context, vault *vaultClient, opts *options, messages io.Writer) (*result, error) {
+func signInByDevice(ctx context.Context, vault *vaultClient, opts *options,
+	messages io.Writer) (*result, error) {
 	fields := map[string]any{}
 	if opts.roles != "" {
 		fields["roles"] = opts.roles
@@ -25,7 +26,8 @@ func signInByDevice(ctx context.Context, vault *vaultClient, opts *options, mess
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(messages, "On any device, open\n\n    %s\n\nand enter the code\n\n    %s\n\n", text(device, "verification_uri"), text(device, "user_code"))
+	fmt.Fprintf(messages, "On any device, open\n\n    %s\n\nand enter the code\n\n    %s\n\n",
+		text(device, "verification_uri"), text(device, "user_code"))
 	wait, cancel := untilExpiry(ctx, text(device, "expire_time"))
 	defer cancel()
 	spin := newSpinner(messages)

@@ -33,9 +33,12 @@ type listener struct {
 func listen(redirectURI string) (*listener, error) {
 	u, err := url.Parse(redirectURI)
 	if err != nil || u.Scheme != "http" {
-		return nil, fmt.Errorf("-redirect-uri: %q is not a loopback URI such as http://localhost/callback", redirectURI)
+		return nil, fmt.Errorf(
+			"-redirect-uri: %q is not a loopback URI such as http://localhost/callback",
+			redirectURI)
 	}
-	hosts := map[string][]string{"localhost": {"127.0.0.1", "::1"}, "127.0.0.1": {"127.0.0.1"}, "::1": {"::1"}}[u.Hostname()]
+	hosts := map[string][]string{"localhost": {"127.0.0.1", "::1"}, "127.0.0.1": {"127.0.0.1"},
+		"::1": {"::1"}}[u.Hostname()]
 	if hosts == nil {
 		return nil, fmt.Errorf("-redirect-uri: %q is not on this machine", redirectURI)
 	}
@@ -45,7 +48,10 @@ func listen(redirectURI string) (*listener, error) {
 	}
 	first, err := net.Listen("tcp", net.JoinHostPort(hosts[0], port))
 	if err != nil {
-		return nil, fmt.Errorf("cannot wait for the browser: %w (another port can be given by -redirect-uri, if the mount allows it)", err)
+		return nil, fmt.Errorf(
+			"cannot wait for the browser: %w (another port can be given by -redirect-uri, if "+
+				"the mount allows it)",
+			err)
 	}
 	_, port, err = net.SplitHostPort(first.Addr().String())
 	if err != nil {
@@ -53,7 +59,8 @@ func listen(redirectURI string) (*listener, error) {
 	}
 	l := &listener{path: u.Path, sockets: []net.Listener{first}}
 	for _, host := range hosts[1:] {
-		if also, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil { // a machine may have no IPv6
+		// a machine may have no IPv6
+		if also, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
 			l.sockets = append(l.sockets, also)
 		}
 	}
@@ -83,29 +90,36 @@ type outcome struct {
 // await serves the redirect URI until a browser brings the login's state, hands
 // over what it brings, and shows how that went. Anything else that knocks is
 // refused and changes nothing.
-func (l *listener) await(ctx context.Context, state string, handOver func(context.Context, map[string]any) (*result, error)) (*result, error) {
+func (l *listener) await(ctx context.Context, state string,
+	handOver func(context.Context, map[string]any) (*result, error)) (*result, error) {
 	done := make(chan outcome, 1)
 	used := make(chan struct{}, 1) // the first with the right state is the only one
-	l.server = &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		params, err := l.params(r, state)
-		if err != nil {
-			show(w, http.StatusBadRequest, "Nothing waits for this", err.Error())
-			return
-		}
-		select {
-		case used <- struct{}{}:
-		default:
-			show(w, http.StatusBadRequest, "Nothing waits for this", "This sign-in has been handed over already. See your terminal.")
-			return
-		}
-		result, err := handOver(ctx, params)
-		if err != nil {
-			show(w, http.StatusBadGateway, "The sign-in did not work", err.Error())
-		} else {
-			show(w, http.StatusOK, "You are signed in", "Signed in as "+result.Username+". You can close this page and go back to your terminal.")
-		}
-		done <- outcome{result, err}
-	})}
+	l.server = &http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			params, err := l.params(r, state)
+			if err != nil {
+				show(w, http.StatusBadRequest, "Nothing waits for this", err.Error())
+				return
+			}
+			select {
+			case used <- struct{}{}:
+			default:
+				show(w, http.StatusBadRequest, "Nothing waits for this",
+					"This sign-in has been handed over already. See your terminal.")
+				return
+			}
+			result, err := handOver(ctx, params)
+			if err != nil {
+				show(w, http.StatusBadGateway, "The sign-in did not work", err.Error())
+			} else {
+				show(w, http.StatusOK, "You are signed in",
+					"Signed in as "+result.Username+". You can close this page and go back to "+
+						"your terminal.")
+			}
+			done <- outcome{result, err}
+		}),
+	}
 	for _, socket := range l.sockets {
 		go func() { _ = l.server.Serve(socket) }() // ends with close
 	}
@@ -114,7 +128,8 @@ func (l *listener) await(ctx context.Context, state string, handOver func(contex
 		return o.result, o.err
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, refused{errors.New("the browser did not come back before the sign-in expired")}
+			return nil, refused{
+				errors.New("the browser did not come back before the sign-in expired")}
 		}
 		return nil, ctx.Err()
 	}
@@ -129,7 +144,8 @@ func (l *listener) params(r *http.Request, state string) (map[string]any, error)
 		return nil, errors.New("the answer cannot be read")
 	}
 	params := map[string]any{}
-	for _, name := range []string{"code", "state", "iss", "error", "error_description", "error_subcode"} {
+	for _, name := range []string{"code", "state", "iss", "error", "error_description",
+		"error_subcode"} {
 		switch values := r.Form[name]; len(values) {
 		case 0:
 		case 1:
@@ -149,8 +165,10 @@ func (l *listener) params(r *http.Request, state string) (map[string]any, error)
 func show(w http.ResponseWriter, status int, title, text string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Content-Security-Policy", "default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
+	w.Header().Set("Content-Security-Policy",
+		"default-src 'none'; base-uri 'none'; frame-ancestors 'none'")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.WriteHeader(status)
-	_ = pageTemplate.Execute(w, struct{ Title, Text string }{title, text}) // the browser may have gone
+	_ = pageTemplate.Execute(w,
+		struct{ Title, Text string }{title, text}) // the browser may have gone
 }

@@ -28,7 +28,11 @@ func knock(t *testing.T, address string) (status int, page string) {
 }
 
 // waiting is a listener that waits for state "the-state".
-func waiting(t *testing.T, ctx context.Context, handOver func(context.Context, map[string]any) (*result, error)) (l *listener, ended chan outcome) {
+func waiting(
+	t *testing.T,
+	ctx context.Context,
+	handOver func(context.Context, map[string]any) (*result, error),
+) (l *listener, ended chan outcome) {
 	t.Helper()
 	l, err := listen("http://localhost/callback")
 	if err != nil {
@@ -43,18 +47,23 @@ func waiting(t *testing.T, ctx context.Context, handOver func(context.Context, m
 	return l, ended
 }
 
-// TestListener: what is not this login's answer changes nothing; what is, is handed
+// TestListener checks that what is not this login's answer changes nothing; what is, is handed
 // over once, and the page says how it went.
 func TestListener(t *testing.T) {
 	handed := 0
-	l, ended := waiting(t, context.Background(), func(_ context.Context, params map[string]any) (*result, error) {
-		handed++
-		if params["code"] != "c" || params["state"] != "the-state" {
-			t.Errorf("handed over %v", params)
-		}
-		return &result{Account: "alice", Username: "<b>alice</b>"}, nil
-	})
-	if !strings.HasPrefix(l.redirectURI, "http://localhost:") || strings.HasSuffix(l.redirectURI, ":0/callback") {
+	l, ended := waiting(
+		t,
+		context.Background(),
+		func(_ context.Context, params map[string]any) (*result, error) {
+			handed++
+			if params["code"] != "c" || params["state"] != "the-state" {
+				t.Errorf("handed over %v", params)
+			}
+			return &result{Account: "alice", Username: "<b>alice</b>"}, nil
+		},
+	)
+	if !strings.HasPrefix(l.redirectURI, "http://localhost:") ||
+		strings.HasSuffix(l.redirectURI, ":0/callback") {
 		t.Fatalf("the redirect URI is %s", l.redirectURI)
 	}
 	for name, address := range map[string]string{
@@ -65,12 +74,14 @@ func TestListener(t *testing.T) {
 		"code twice":      l.redirectURI + "?code=c&code=d&state=the-state",
 		"an empty answer": l.redirectURI,
 	} {
-		if status, page := knock(t, address); status != 400 || !strings.Contains(page, "Nothing waits for this") {
+		if status, page := knock(t, address); status != 400 ||
+			!strings.Contains(page, "Nothing waits for this") {
 			t.Errorf("%s: %d %s", name, status, page)
 		}
 	}
 	status, page := knock(t, l.redirectURI+"?code=c&state=the-state#")
-	if status != 200 || !strings.Contains(page, "You are signed in") || strings.Contains(page, "<b>") {
+	if status != 200 || !strings.Contains(page, "You are signed in") ||
+		strings.Contains(page, "<b>") {
 		t.Errorf("done: %d %s", status, page)
 	}
 	if o := <-ended; o.err != nil || o.result.Account != "alice" || handed != 1 {
@@ -78,15 +89,21 @@ func TestListener(t *testing.T) {
 	}
 }
 
-// TestListenerRefused: Vault's refusal is shown and ends the wait.
+// TestListenerRefused checks that Vault's refusal is shown and ends the wait.
 func TestListenerRefused(t *testing.T) {
-	l, ended := waiting(t, context.Background(), func(_ context.Context, params map[string]any) (*result, error) {
-		if params["error"] != "access_denied" {
-			t.Errorf("handed over %v", params)
-		}
-		return nil, refused{errors.New("login_failed: declined")}
-	})
-	if status, page := knock(t, l.redirectURI+"?error=access_denied&state=the-state"); status != 502 || !strings.Contains(page, "login_failed: declined") {
+	l, ended := waiting(
+		t,
+		context.Background(),
+		func(_ context.Context, params map[string]any) (*result, error) {
+			if params["error"] != "access_denied" {
+				t.Errorf("handed over %v", params)
+			}
+			return nil, refused{errors.New("login_failed: declined")}
+		},
+	)
+	if status, page := knock(t,
+		l.redirectURI+"?error=access_denied&state=the-state"); status != 502 ||
+		!strings.Contains(page, "login_failed: declined") {
 		t.Errorf("%d %s", status, page)
 	}
 	var remote refused
@@ -95,7 +112,7 @@ func TestListenerRefused(t *testing.T) {
 	}
 }
 
-// TestListenerBrowserNeverReturns: the wait ends with the login, or with Ctrl-C.
+// TestListenerBrowserNeverReturns checks that the wait ends with the login, or with Ctrl-C.
 func TestListenerBrowserNeverReturns(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
 	defer cancel()
@@ -143,14 +160,16 @@ func TestUsage(t *testing.T) {
 		"no such way": {[]string{"-magic", "alice"}, exitLocal, "flag provided but not defined"},
 	} {
 		var out strings.Builder
-		if exit := run(context.Background(), test.args, nil, &out, &out); exit != test.exit || !strings.Contains(out.String(), test.text) {
+		if exit := run(context.Background(), test.args, nil, &out, &out); exit != test.exit ||
+			!strings.Contains(out.String(), test.text) {
 			t.Errorf("%s: %d %s", name, exit, out.String())
 		}
 	}
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("VAULT_TOKEN", "")
 	var out strings.Builder
-	if exit := run(context.Background(), []string{"alice"}, nil, &out, &out); exit != exitLocal || !strings.Contains(out.String(), "no Vault token") {
+	if exit := run(context.Background(), []string{"alice"}, nil, &out, &out); exit != exitLocal ||
+		!strings.Contains(out.String(), "no Vault token") {
 		t.Errorf("without a token: %d %s", exit, out.String())
 	}
 }

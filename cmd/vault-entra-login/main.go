@@ -193,7 +193,8 @@ func report(opts *options, r *result, out io.Writer) error {
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(out, "Warning: %s\n", warning)
 	}
-	fmt.Fprintf(out, "\nRead an access token with:\n\n    vault read %s/token/%s\n", opts.mount, r.Account)
+	fmt.Fprintf(out, "\nRead an access token with:\n\n    vault read %s/token/%s\n", opts.mount,
+		r.Account)
 	for _, role := range r.Roles {
 		fmt.Fprintf(out, "    vault read %s/token/%s/%s\n", opts.mount, r.Account, role)
 	}

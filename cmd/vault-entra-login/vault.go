@@ -44,7 +44,8 @@ func newVault(mount string) (*vaultClient, error) {
 
 // write sends data to a path of the mount. Vault's refusal is a refused, in the
 // engine's own words.
-func (v *vaultClient) write(ctx context.Context, path string, data map[string]any) (*api.Secret, error) {
+func (v *vaultClient) write(ctx context.Context, path string,
+	data map[string]any) (*api.Secret, error) {
 	secret, err := v.api.Logical().WriteWithContext(ctx, v.mount+"/"+path, data)
 	return secret, v.explain(ctx, secret, err)
 }

@@ -14,7 +14,8 @@ import (
 
 const defaultEnvironment = "AzurePublicCloud"
 
-// environmentHosts is from Microsoft's "National clouds" page; the names are those of Vault's own azure engine.
+// environmentHosts is from Microsoft's "National clouds" page; the names are those of Vault's own
+// azure engine.
 var environmentHosts = map[string]string{
 	defaultEnvironment:       "login.microsoftonline.com",
 	"AzureUSGovernmentCloud": "login.microsoftonline.us",
@@ -24,7 +25,8 @@ var environmentHosts = map[string]string{
 // personalTenant is the `tid` of everybody with a personal Microsoft account.
 const personalTenant = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
-// tenantPlaceholder stands for the user's own tenant in the issuer of an authority that several tenants share.
+// tenantPlaceholder stands for the user's own tenant in the issuer of an authority that several
+// tenants share.
 const tenantPlaceholder = "{tenantid}"
 
 func environmentName(name string) string {
@@ -34,7 +36,7 @@ func environmentName(name string) string {
 	return name
 }
 
-// isSharedTenant: the words that Entra takes in place of a tenant.
+// isSharedTenant reports whether Entra takes the word in place of a tenant.
 func isSharedTenant(tenant string) bool {
 	return tenant == "common" || tenant == "organizations" || tenant == "consumers"
 }
@@ -42,7 +44,7 @@ func isSharedTenant(tenant string) bool {
 // authority is where a client signs people in, as far as configuration tells.
 type authority struct {
 	base   string // discovery is at base + /.well-known/openid-configuration
-	tenant string // a GUID, a domain or a shared tenant's word; "" = whatever stands behind base
+	tenant string // a GUID, a domain or common, organizations, consumers; "" = whatever stands behind base
 	custom bool   // base is Config.AuthorityURL: endpoints come from discovery
 }
 
@@ -66,29 +68,36 @@ func (a authority) path() string {
 	return u.Path
 }
 
-// isCustomerDirectory: External ID and B2C, where it is not documented which issuer the signing keys bear.
+// isCustomerDirectory reports whether it is an External ID or B2C authority, where it is not
+// documented which issuer the signing keys bear.
 func (a authority) isCustomerDirectory() bool {
 	u, err := url.Parse(a.base)
-	return err == nil && (strings.HasSuffix(u.Host, ".ciamlogin.com") || strings.HasSuffix(u.Host, ".b2clogin.com"))
+	return err == nil &&
+		(strings.HasSuffix(u.Host, ".ciamlogin.com") || strings.HasSuffix(u.Host, ".b2clogin.com"))
 }
 
-// loopbackHTTP: plain http is only ever used where the operator wrote it, in the URL of a loopback authority.
+// loopbackHTTP reports whether plain http may be used: only where the operator wrote it, in the URL
+// of a loopback authority.
 func (a authority) loopbackHTTP() bool { return strings.HasPrefix(a.base, "http://") }
 
-// discovery is the provider metadata of OpenID Connect Discovery 1.0 section 3, as far as it is used.
-// For the three environments it is built offline, without an issuer where the tenant is a domain.
+// discovery is the provider metadata of OpenID Connect Discovery 1.0 section 3, as far as it is
+// used. For the three environments it is built offline, without an issuer where the tenant is a
+// domain.
 type discovery struct {
-	Issuer           string   `json:"issuer"`
-	AuthorizationURL string   `json:"authorization_endpoint"`
-	TokenURL         string   `json:"token_endpoint"`
-	KeysURL          string   `json:"jwks_uri"`
-	DeviceURL        string   `json:"device_authorization_endpoint"` // RFC 8628 section 4; "" = none
-	AuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
-	Scopes           []string `json:"scopes_supported"`
-	PromisesIssuer   bool     `json:"authorization_response_iss_parameter_supported"` // RFC 9207 section 3
+	Issuer           string `json:"issuer"`
+	AuthorizationURL string `json:"authorization_endpoint"`
+	TokenURL         string `json:"token_endpoint"`
+	KeysURL          string `json:"jwks_uri"`
+	// RFC 8628 section 4; "" = none
+	DeviceURL   string   `json:"device_authorization_endpoint"`
+	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
+	Scopes      []string `json:"scopes_supported"`
+	// RFC 9207 section 3
+	PromisesIssuer bool `json:"authorization_response_iss_parameter_supported"`
 }
 
-// provider is what must be known of the authority to send requests to it: without the network for the three environments.
+// provider is what must be known of the authority to send requests to it: without the network for
+// the three environments.
 func (c *Client) provider(ctx context.Context) (*discovery, error) {
 	if c.authority.custom {
 		return c.discovery.get(ctx)
@@ -111,8 +120,9 @@ func (c *Client) provider(ctx context.Context) (*discovery, error) {
 	return known, nil
 }
 
-// Verify fetches the discovery document anew, for the three environments too, and checks it.
-// The error is an *Error that names the URL or carries Entra's own reason (AADSTS90002 for a tenant that does not exist).
+// Verify fetches the discovery document anew, for the three environments too, and checks it. The
+// error is an *Error that names the URL or carries Entra's own reason (AADSTS90002 for a tenant
+// that does not exist).
 func (c *Client) Verify(ctx context.Context) error {
 	_, err := c.discovery.renew(ctx)
 	return err
@@ -130,7 +140,8 @@ func (c *Client) fetchDiscovery(ctx context.Context) (*discovery, error) {
 		err = c.checkDiscoveredIssuer(ctx, doc.Issuer)
 	}
 	if err != nil {
-		return nil, &Error{Class: ClassTransient, Status: http.StatusOK, Description: oneLine(from + ": " + err.Error()), Err: err}
+		return nil, &Error{Class: ClassTransient, Status: http.StatusOK,
+			Description: oneLine(from + ": " + err.Error()), Err: err}
 	}
 	return doc, nil
 }
@@ -161,8 +172,9 @@ func parseDiscovery(body []byte, loopbackHTTP bool) (*discovery, error) {
 	return &doc, nil
 }
 
-// checkDiscoveredIssuer: a document must speak for the authority it was fetched from (OpenID Connect Discovery section 4.3,
-// RFC 8414 section 3.3), or one provider could pass for another.
+// checkDiscoveredIssuer refuses a document that does not speak for the authority it was fetched
+// from (OpenID Connect Discovery section 4.3, RFC 8414 section 3.3), or one provider could pass for
+// another.
 func (c *Client) checkDiscoveredIssuer(ctx context.Context, issuer string) error {
 	if c.cfg.Issuer != "" {
 		return nil // the operator has said which issuer it is
@@ -173,25 +185,31 @@ func (c *Client) checkDiscoveredIssuer(ctx context.Context, issuer string) error
 			return err
 		}
 		if known.Issuer != "" {
-			return fmt.Errorf("issuer is %q instead of %q: tenant_id or environment is wrong", issuer, known.Issuer)
+			return fmt.Errorf("issuer is %q instead of %q: tenant_id or environment is wrong",
+				issuer, known.Issuer)
 		}
 	}
-	if !issuerFits(c.authority.base, issuer) || !c.authority.custom && strings.Contains(issuer, tenantPlaceholder) {
-		return fmt.Errorf("issuer is %q, which is not this authority's: correct authority_url, or set issuer", issuer)
+	if !issuerFits(c.authority.base, issuer) ||
+		!c.authority.custom && strings.Contains(issuer, tenantPlaceholder) {
+		return fmt.Errorf(
+			"issuer is %q, which is not this authority's: correct authority_url, or set issuer",
+			issuer)
 	}
 	return nil
 }
 
-// issuerFits: is this the issuer of that authority? It is the same URL, but for what Entra does: it answers for a domain or a
-// shared word with the tenant's GUID or the placeholder in its place, on v1 authorities with another host of the cloud, at
-// External ID with the GUID as the host's name too, at B2C with the GUID and without the policy.
+// issuerFits reports whether the issuer is that authority's. It is the same URL, but for what Entra
+// does: it answers for a domain or a shared word with the tenant's GUID or the placeholder in its
+// place, on v1 authorities with another host of the cloud, at External ID with the GUID as the
+// host's name too, at B2C with the GUID and without the policy.
 func issuerFits(base, issuer string) bool {
 	if strings.TrimRight(issuer, "/") == base {
 		return true
 	}
 	b, errBase := url.Parse(base)
 	i, errIssuer := url.Parse(issuer)
-	if errBase != nil || errIssuer != nil || i.Scheme != b.Scheme || endpointProblem(issuer, true) != "" {
+	if errBase != nil || errIssuer != nil || i.Scheme != b.Scheme ||
+		endpointProblem(issuer, true) != "" {
 		return false
 	}
 	if strings.HasSuffix(b.Host, ".b2clogin.com") {
@@ -211,7 +229,8 @@ func issuerFits(base, issuer string) bool {
 	return isEntraHost(b.Host) && isEntraHost(i.Host)
 }
 
-// tenantFits: can the issuer of an authority for the tenant asked name this one? A GUID stands for nothing but itself.
+// tenantFits reports whether the issuer of an authority for the tenant asked can name this one. A
+// GUID stands for nothing but itself.
 func tenantFits(asked, named string) bool {
 	if guid.MatchString(asked) {
 		return strings.EqualFold(asked, named)
@@ -225,12 +244,17 @@ func splitTenant(path string) (tenant, rest string) {
 	return tenant, rest
 }
 
-// isEntraHost: the hosts that issue for each other, the clouds' and those of v1 tokens and older names.
+// isEntraHost reports whether a host is one of those that issue for each other: the clouds' and
+// those of v1 tokens and older names.
 func isEntraHost(host string) bool {
 	for _, known := range environmentHosts {
 		if host == known {
 			return true
 		}
 	}
-	return slices.Contains([]string{"sts.windows.net", "login.windows.net", "login.microsoft.com", "sts.chinacloudapi.cn"}, host)
+	return slices.Contains(
+		[]string{"sts.windows.net", "login.windows.net", "login.microsoft.com",
+			"sts.chinacloudapi.cn"},
+		host,
+	)
 }

@@ -10,30 +10,33 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// AuthorizeRequest is one attempt to sign in. State, Nonce and Verifier come from NewRandom, each its own.
+// AuthorizeRequest is one attempt to sign in. State, Nonce and Verifier come from NewRandom, each
+// its own.
 type AuthorizeRequest struct {
 	RedirectURI  string
 	ResponseMode string // form_post or query; "" leaves it to the provider
 	State        string
 	Nonce        string
-	Verifier     Secret   // only its S256 challenge goes into the URL
-	Scopes       []string // may be of several resources; openid, profile and offline_access are added
-	Prompt       string
-	LoginHint    string
-	DomainHint   string
-	Claims       string // JSON object, or ""
+	Verifier     Secret // only its S256 challenge goes into the URL
+	// may be of several resources; openid, profile and offline_access are added
+	Scopes     []string
+	Prompt     string
+	LoginHint  string
+	DomainHint string
+	Claims     string // JSON object, or ""
 }
 
-// reservedScopes are sent with every request: they make the ID token (openid), put the user's name into it (profile) and bring
-// a refresh token (offline_access).
+// reservedScopes are sent with every request: they make the ID token (openid), put the user's name
+// into it (profile) and bring a refresh token (offline_access).
 var reservedScopes = []string{"openid", "profile", "offline_access"}
 
 // NewRandom returns 256 random bits in base64url, 43 characters: enough for a state, a nonce, and
 // a code verifier (RFC 7636 section 4.1).
 func NewRandom() string { return oauth2.GenerateVerifier() }
 
-// AuthorizeURL returns the URL that a person opens to sign in. It is built offline for the three environments; at an
-// authority_url the (cached) discovery document is needed. The error is an *Error.
+// AuthorizeURL returns the URL that a person opens to sign in. It is built offline for the three
+// environments; at an authority_url the (cached) discovery document is needed. The error is an
+// *Error.
 func (c *Client) AuthorizeURL(ctx context.Context, r AuthorizeRequest) (string, error) {
 	configuredClaims := c.cfg.AuthorizeParams["claims"]
 	if r.Claims != "" {
@@ -64,7 +67,8 @@ func (c *Client) AuthorizeURL(ctx context.Context, r AuthorizeRequest) (string, 
 		}
 	}
 	if params["prompt"] == "select_account" {
-		delete(params, "login_hint") // the two contradict each other: the hint would choose the account
+		delete(params,
+			"login_hint") // the two contradict each other: the hint would choose the account
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(r.Verifier.Reveal())}
 	for name, value := range params {
@@ -79,7 +83,8 @@ func (c *Client) AuthorizeURL(ctx context.Context, r AuthorizeRequest) (string, 
 	return request.AuthCodeURL(r.State, options...), nil
 }
 
-// withReserved appends the reserved scopes that are missing, and drops what stands there twice. The order is kept.
+// withReserved appends the reserved scopes that are missing, and drops what stands there twice. The
+// order is kept.
 func withReserved(scopes []string) []string {
 	var wire []string
 	for _, scope := range slices.Concat(scopes, reservedScopes) {

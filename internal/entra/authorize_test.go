@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestAuthorizeURL: whose word counts where several say something.
+// TestAuthorizeURL checks which value goes into the URL where several are given.
 func TestAuthorizeURL(t *testing.T) {
 	const own, configured = `{"id_token":{"auth_time":null}}`, `{"userinfo":{"name":null}}`
 	for name, test := range map[string]struct {
@@ -20,29 +20,40 @@ func TestAuthorizeURL(t *testing.T) {
 		want         map[string]string // "" = must be absent
 	}{
 		"nothing asked for": {nil, nil, AuthorizeRequest{}, map[string]string{
-			"prompt": "", "login_hint": "", "domain_hint": "", "claims": "", "response_mode": "", "response_type": "code", "client_id": testClient,
+			"prompt": "", "login_hint": "", "domain_hint": "", "claims": "", "response_mode": "",
+			"response_type": "code", "client_id": testClient,
 		}},
-		"all asked for": {nil, nil, AuthorizeRequest{Prompt: "login", LoginHint: "alice", DomainHint: "contoso.example", Claims: own, ResponseMode: "query"}, map[string]string{
-			"prompt": "login", "login_hint": "alice", "domain_hint": "contoso.example", "claims": own, "response_mode": "query",
-		}},
-		"the configured": {map[string]string{"prompt": "consent", "claims": configured, "audience": "api"}, nil, AuthorizeRequest{}, map[string]string{
+		"all asked for": {nil, nil,
+			AuthorizeRequest{Prompt: "login", LoginHint: "alice", DomainHint: "contoso.example",
+				Claims: own, ResponseMode: "query"}, map[string]string{
+				"prompt": "login", "login_hint": "alice", "domain_hint": "contoso.example",
+				"claims": own, "response_mode": "query",
+			}},
+		"the configured": {map[string]string{"prompt": "consent", "claims": configured,
+			"audience": "api"}, nil, AuthorizeRequest{}, map[string]string{
 			"prompt": "consent", "claims": configured, "audience": "api",
 		}},
-		"the login's own wins": {map[string]string{"prompt": "consent", "claims": configured}, nil, AuthorizeRequest{Prompt: "login", Claims: own}, map[string]string{
-			"prompt": "login", "claims": own,
-		}},
+		"the login's own wins": {map[string]string{"prompt": "consent", "claims": configured}, nil,
+			AuthorizeRequest{Prompt: "login", Claims: own}, map[string]string{
+				"prompt": "login", "claims": own,
+			}},
 		"capabilities": {nil, []string{"cp1"}, AuthorizeRequest{}, map[string]string{
 			"claims": `{"access_token":{"xms_cc":{"values":["cp1"]}}}`,
 		}},
-		"capabilities and claims": {map[string]string{"claims": configured}, []string{"cp1"}, AuthorizeRequest{}, map[string]string{
-			"claims": `{"access_token":{"xms_cc":{"values":["cp1"]}},"userinfo":{"name":null}}`,
-		}},
-		"select_account is without a hint": {map[string]string{"login_hint": "bob"}, nil, AuthorizeRequest{Prompt: "select_account", LoginHint: "alice"}, map[string]string{
-			"prompt": "select_account", "login_hint": "",
-		}},
+		"capabilities and claims": {map[string]string{"claims": configured}, []string{"cp1"},
+			AuthorizeRequest{}, map[string]string{
+				"claims": `{"access_token":{"xms_cc":{"values":["cp1"]}},"userinfo":{"name":null}}`,
+			}},
+		"select_account is without a hint": {map[string]string{"login_hint": "bob"}, nil,
+			AuthorizeRequest{Prompt: "select_account", LoginHint: "alice"}, map[string]string{
+				"prompt": "select_account", "login_hint": "",
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := New(Config{TenantID: testTenant, ClientID: testClient, AuthorizeParams: test.params, Capabilities: test.capabilities})
+			c, err := New(
+				Config{TenantID: testTenant, ClientID: testClient, AuthorizeParams: test.params,
+					Capabilities: test.capabilities},
+			)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -55,9 +66,12 @@ func TestAuthorizeURL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			test.want["state"], test.want["nonce"], test.want["redirect_uri"], test.want["scope"] = "state", "nonce", "https://vault.example.com/cb?x=1", "openid profile offline_access"
+			test.want["state"], test.want["nonce"], test.want["redirect_uri"],
+				test.want["scope"] = "state", "nonce", "https://vault.example.com/cb?x=1",
+				"openid profile offline_access"
 			for parameter, want := range test.want {
-				if values := u.Query()[parameter]; want == "" && len(values) != 0 || want != "" && (len(values) != 1 || values[0] != want) {
+				if values := u.Query()[parameter]; want == "" && len(values) != 0 ||
+					want != "" && (len(values) != 1 || values[0] != want) {
 					t.Errorf("%s is %q, want %q", parameter, values, want)
 				}
 			}
@@ -68,12 +82,14 @@ func TestAuthorizeURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	var e *Error
-	if _, err := c.AuthorizeURL(t.Context(), AuthorizeRequest{Claims: "[]"}); !errors.As(err, &e) || e.Class != ClassRequest {
+	if _, err := c.AuthorizeURL(t.Context(), AuthorizeRequest{Claims: "[]"}); !errors.As(err, &e) ||
+		e.Class != ClassRequest {
 		t.Errorf("claims that are no object: %v", err)
 	}
 }
 
-// TestAuthorizeURLOfAnAuthority comes from discovery, fetched once, and keeps a query that is there (B2C's ?p=policy).
+// TestAuthorizeURLOfAnAuthority comes from discovery, fetched once, and keeps a query that is there
+// (B2C's ?p=policy).
 func TestAuthorizeURLOfAnAuthority(t *testing.T) {
 	p := newProvider(t)
 	p.document["authorization_endpoint"] = p.URL + "/authorize?p=policy"
@@ -83,7 +99,9 @@ func TestAuthorizeURLOfAnAuthority(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if u, err := url.Parse(raw); err != nil || u.Query().Get("p") != "policy" || u.Query().Get("state") != "s" || u.Path != "/authorize" {
+		if u, err := url.Parse(raw); err != nil || u.Query().Get("p") != "policy" ||
+			u.Query().Get("state") != "s" ||
+			u.Path != "/authorize" {
 			t.Errorf("%s, %v", raw, err)
 		}
 	}
@@ -93,7 +111,10 @@ func TestAuthorizeURLOfAnAuthority(t *testing.T) {
 	down := newProvider(t)
 	down.down["/"+testTenant+"/v2.0/.well-known/openid-configuration"] = true
 	var e *Error
-	if _, err := down.client(nil).AuthorizeURL(t.Context(), AuthorizeRequest{}); !errors.As(err, &e) || e.Class != ClassTransient || e.Status != http.StatusServiceUnavailable {
+	if _, err := down.client(nil).AuthorizeURL(t.Context(), AuthorizeRequest{}); !errors.As(err,
+		&e) ||
+		e.Class != ClassTransient ||
+		e.Status != http.StatusServiceUnavailable {
 		t.Errorf("while discovery is down: %v", err)
 	}
 }
@@ -103,7 +124,9 @@ func TestNewRandom(t *testing.T) {
 	seen := map[string]bool{}
 	for range 1000 {
 		random := NewRandom()
-		if bits, err := base64.RawURLEncoding.DecodeString(random); err != nil || len(bits) != 32 || len(random) != 43 || seen[random] {
+		if bits, err := base64.RawURLEncoding.DecodeString(random); err != nil || len(bits) != 32 ||
+			len(random) != 43 ||
+			seen[random] {
 			t.Fatalf("%q", random)
 		}
 		seen[random] = true

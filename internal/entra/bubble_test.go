@@ -12,8 +12,8 @@ import (
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
-// TestMonthsInABubble: code flow, refreshes hours apart, and a refresh token that has been idle for
-// too long, without sockets and without waiting.
+// TestMonthsInABubble runs a code flow, refreshes hours apart, and a refresh token that has been
+// idle for too long, without sockets and without waiting.
 func TestMonthsInABubble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := entratest.New(entratest.Options{})

@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	assertionType     = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" // RFC 7523 section 2.2
-	assertionLifetime = 10 * time.Minute                                         // Microsoft: "recommended to be five to ten minutes"
+	// RFC 7523 section 2.2
+	assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+	// Microsoft: "recommended to be five to ten minutes"
+	assertionLifetime = 10 * time.Minute
 	minRSABits        = 2048
 )
 
@@ -34,15 +36,20 @@ type Certificate struct {
 	x5t string // base64url SHA-256 of the certificate
 }
 
-// ParseCertificate reads one PEM certificate and its PEM private key: RSA of 2048 bits or more, in PKCS #1 or PKCS #8, not
-// encrypted. Whether it is still valid is the caller's to decide. An error is a *FieldError.
+// ParseCertificate reads one PEM certificate and its PEM private key: RSA of 2048 bits or more, in
+// PKCS #1 or PKCS #8, not encrypted. Whether it is still valid is the caller's to decide. An error
+// is a *FieldError.
 func ParseCertificate(certPEM string, keyPEM Secret) (*Certificate, error) {
 	block, rest := pem.Decode([]byte(strings.TrimSpace(certPEM)))
 	switch {
 	case block == nil || block.Type != "CERTIFICATE":
 		return nil, &FieldError{"client_certificate", "must be one PEM certificate"}
 	case strings.TrimSpace(string(rest)) != "":
-		return nil, &FieldError{"client_certificate", "must be one certificate and nothing else: leave out the chain, Entra knows the certificate itself"}
+		return nil, &FieldError{
+			"client_certificate",
+			"must be one certificate and nothing else: leave out the chain, Entra knows the " +
+				"certificate itself",
+		}
 	}
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
@@ -75,14 +82,16 @@ func parseKey(keyPEM Secret) (*rsa.PrivateKey, error) {
 		return nil, &FieldError{"client_private_key", "must be a PEM private key"}
 	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["DEK-Info"] != "" {
-		return nil, &FieldError{"client_private_key", "is encrypted: write it in plain, Vault encrypts what it stores"}
+		return nil, &FieldError{"client_private_key",
+			"is encrypted: write it in plain, Vault encrypts what it stores"}
 	}
 	if key, err := x509.ParsePKCS1PrivateKey(block.Bytes); err == nil {
 		return key, nil
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
-		return nil, &FieldError{"client_private_key", "cannot be parsed as a PKCS #1 or PKCS #8 private key"}
+		return nil, &FieldError{"client_private_key",
+			"cannot be parsed as a PKCS #1 or PKCS #8 private key"}
 	}
 	ofRSA, isRSA := key.(*rsa.PrivateKey)
 	if !isRSA {
@@ -91,8 +100,9 @@ func parseKey(keyPEM Secret) (*rsa.PrivateKey, error) {
 	return ofRSA, nil
 }
 
-// assertion is a new proof for one request to the token endpoint ("Microsoft identity platform application authentication
-// certificate credentials"): PS256 over a JWT that names the certificate by its SHA-256.
+// assertion is a new proof for one request to the token endpoint ("Microsoft identity platform
+// application authentication certificate credentials"): PS256 over a JWT that names the certificate
+// by its SHA-256.
 func (c *Certificate) assertion(clientID, tokenURL string, now time.Time) (Secret, error) {
 	signer, err := jose.NewSigner(
 		jose.SigningKey{Algorithm: jose.PS256, Key: c.key},

@@ -7,10 +7,11 @@ import (
 	"encoding/json"
 )
 
-// claimsParameter is the claims parameter of a request (OpenID Connect Core section 5.5): what this request asks for, a claims
-// challenge say, merged with the client's capabilities. Microsoft wants those in every request, as
-// {"access_token":{"xms_cc":{"values":["cp1"]}}} ("Claims challenges, claims requests and client capabilities").
-// Where both say something about the same member, the request's own word counts. "" = send no parameter.
+// claimsParameter is the claims parameter of a request (OpenID Connect Core section 5.5): what this
+// request asks for, a claims challenge say, merged with the client's capabilities. Microsoft wants
+// those in every request, as {"access_token":{"xms_cc":{"values":["cp1"]}}} ("Claims challenges,
+// claims requests and client capabilities"). Where both say something about the same member, the
+// request's own word counts. "" = send no parameter.
 func (c *Client) claimsParameter(own string) (string, error) {
 	if own == "" && len(c.cfg.Capabilities) == 0 {
 		return "", nil
@@ -21,13 +22,15 @@ func (c *Client) claimsParameter(own string) (string, error) {
 	if len(c.cfg.Capabilities) == 0 {
 		return own, nil
 	}
-	merged := map[string]any{"access_token": map[string]any{"xms_cc": map[string]any{"values": c.cfg.Capabilities}}}
+	merged := map[string]any{
+		"access_token": map[string]any{"xms_cc": map[string]any{"values": c.cfg.Capabilities}}}
 	if own != "" {
 		var object map[string]any
 		decoder := json.NewDecoder(bytes.NewReader([]byte(own)))
 		decoder.UseNumber() // a claim's value goes on as it came
 		if err := decoder.Decode(&object); err != nil {
-			return "", &Error{Class: ClassRequest, Description: "claims must be a JSON object", Err: err}
+			return "", &Error{Class: ClassRequest, Description: "claims must be a JSON object",
+				Err: err}
 		}
 		mergeObjects(merged, object)
 	}
@@ -38,7 +41,8 @@ func (c *Client) claimsParameter(own string) (string, error) {
 	return string(text), nil
 }
 
-// mergeObjects puts every member of over into base. Where both hold an object the two are merged likewise.
+// mergeObjects puts every member of over into base. Where both hold an object the two are merged
+// likewise.
 func mergeObjects(base, over map[string]any) {
 	for name, value := range over {
 		below, isObject := base[name].(map[string]any)
@@ -47,7 +51,8 @@ func mergeObjects(base, over map[string]any) {
 		case isObject && bothObjects:
 			mergeObjects(below, above)
 		case isObject && value == nil:
-			// {"access_token": null} asks for nothing in particular, and must not take the capabilities away
+			// {"access_token": null} asks for nothing in particular, and must not take the
+			// capabilities away
 		default:
 			base[name] = value
 		}

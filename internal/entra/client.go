@@ -21,17 +21,20 @@ import (
 )
 
 const (
-	maxAnswer    = 1 << 20 // bytes; a token answer is some 10 KiB, Entra's keys some 20
-	maxHeader    = 1 << 16 // bytes
-	maxIdleConns = 16      // to the token endpoint; more than the default of a mount's concurrent refreshes
+	maxAnswer = 1 << 20 // bytes; a token answer is some 10 KiB, Entra's keys some 20
+	maxHeader = 1 << 16 // bytes
+	// to the token endpoint; more than the default of a mount's concurrent refreshes
+	maxIdleConns = 16
 
-	// An HTTP/2 connection that a firewall has forgotten swallows requests for as long as TCP believes in it, a quarter of an
-	// hour: so one that is silent for silentConn is pinged, and given up where no pong comes within pongTimeout.
+	// An HTTP/2 connection that a firewall has forgotten swallows requests for as long as TCP
+	// believes in it, a quarter of an hour: so one that is silent for silentConn is pinged, and
+	// given up where no pong comes within pongTimeout.
 	silentConn  = 5 * time.Second
 	pongTimeout = 5 * time.Second
 )
 
-// Client is one app registration at one authority. It holds what has been fetched from the authority, and connections.
+// Client is one app registration at one authority. It holds what has been fetched from the
+// authority, and connections.
 type Client struct {
 	cfg       Config
 	authority authority
@@ -40,7 +43,8 @@ type Client struct {
 	keys      *keys
 }
 
-// New validates the configuration and makes a client of it, without any network call. An error is a *FieldError.
+// New validates the configuration and makes a client of it, without any network call. An error is a
+// *FieldError.
 func New(cfg Config) (*Client, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -71,9 +75,11 @@ func New(cfg Config) (*Client, error) {
 // Close lets go of idle connections. Requests that are running end by themselves.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// Format keeps the configuration's secret out of print: fmt does not ask unexported fields how they want to look.
+// Format keeps the configuration's secret out of print: fmt does not ask unexported fields how they
+// want to look.
 func (c Client) Format(f fmt.State, _ rune) {
-	_, _ = fmt.Fprintf(f, "entra.Client{authority: %s, client_id: %s}", c.authority.base, c.cfg.ClientID)
+	_, _ = fmt.Fprintf(f, "entra.Client{authority: %s, client_id: %s}", c.authority.base,
+		c.cfg.ClientID)
 }
 
 // newTransport honours the proxies of the environment, as cleanhttp's transports do.
@@ -101,26 +107,38 @@ func newTransport(caPEM string) (*http.Transport, error) {
 	return transport, nil
 }
 
-// refuseRedirect: a redirected token request would carry its secrets to whoever the redirect names, and neither discovery nor
-// keys may come from elsewhere than the authority says. The 3xx itself becomes the answer.
+// refuseRedirect makes the 3xx itself the answer: a redirected token request would carry its
+// secrets to whoever the redirect names, and neither discovery nor keys may come from elsewhere
+// than the authority says.
 func refuseRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // answer is an HTTP answer that was read to its end.
 type answer struct {
-	host      string
-	sent      time.Time // when the request left, by the wall clock: what the answer says of lifetimes counts from here at the latest
-	requestID string    // the client-request-id that was sent
+	host string
+	// when the request left, by the wall clock: what the answer says of lifetimes counts from here
+	// at the latest
+	sent      time.Time
+	requestID string // the client-request-id that was sent
 	status    int
 	header    http.Header
 	body      []byte
 }
 
-// do sends one request, bounded by RequestTimeout. The error is an *Error of ClassTransient: nothing is known of what the
-// authority thinks.
+// do sends one request, bounded by RequestTimeout. The error is an *Error of ClassTransient:
+// nothing is known of what the authority thinks.
 func (c *Client) do(ctx context.Context, req *http.Request) (*answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.cfg.RequestTimeout, fmt.Errorf("no complete answer within %s: %w", c.cfg.RequestTimeout, context.DeadlineExceeded))
+	ctx, cancel := context.WithTimeoutCause(
+		ctx,
+		c.cfg.RequestTimeout,
+		fmt.Errorf("no complete answer within %s: %w", c.cfg.RequestTimeout,
+			context.DeadlineExceeded),
+	)
 	defer cancel()
-	a := &answer{host: req.URL.Host, requestID: newUUID(), sent: c.cfg.Now().Round(0).UTC()} // no monotonic reading: it stands still while a machine is suspended
+	a := &answer{
+		host:      req.URL.Host,
+		requestID: newUUID(),
+		sent:      c.cfg.Now().Round(0).UTC(),
+	} // no monotonic reading: it stands still while a machine is suspended
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("client-request-id", a.requestID)
 	req.Header.Set("return-client-request-id", "true")
@@ -142,8 +160,8 @@ func (c *Client) do(ctx context.Context, req *http.Request) (*answer, error) {
 
 var urlPassword = regexp.MustCompile(`//[^/@\s"]+@`)
 
-// unanswered describes a request that got no whole answer. What net/http says is kept, without the URL and without the
-// password that the URL of a proxy can hold.
+// unanswered describes a request that got no whole answer. What net/http says is kept, without the
+// URL and without the password that the URL of a proxy can hold.
 func (a *answer) unanswered(ctx context.Context, err error) *Error {
 	var wrapped *url.Error
 	if errors.As(err, &wrapped) {
@@ -161,12 +179,14 @@ func (a *answer) unanswered(ctx context.Context, err error) *Error {
 	}
 }
 
-// getDocument fetches a public document. The error is an *Error: of ClassClient where the authority knows no such tenant, else
-// transient, since nothing that is said here can be about a user, a grant or a scope.
+// getDocument fetches a public document. The error is an *Error: of ClassClient where the authority
+// knows no such tenant, else transient, since nothing that is said here can be about a user, a
+// grant or a scope.
 func (c *Client) getDocument(ctx context.Context, from string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, from, nil)
 	if err != nil {
-		return nil, &Error{Class: ClassTransient, Description: oneLine("cannot ask " + from), Err: err}
+		return nil, &Error{Class: ClassTransient, Description: oneLine("cannot ask " + from),
+			Err: err}
 	}
 	a, err := c.do(ctx, req)
 	if err != nil {

@@ -19,9 +19,14 @@ const DefaultRequestTimeout = 10 * time.Second
 
 // Config says which app registration to be, and at which authority.
 type Config struct {
-	Environment     string            // AzurePublicCloud (also ""), AzureUSGovernmentCloud, AzureChinaCloud; not used with AuthorityURL
-	TenantID        string            // GUID, verified domain, organizations, common or consumers; beside AuthorityURL an optional GUID that `tid` must equal
-	AuthorityURL    string            // https, or http on a loopback host; endpoints come from its discovery document
+	// AzurePublicCloud (also ""), AzureUSGovernmentCloud, AzureChinaCloud; not used with
+	// AuthorityURL
+	Environment string
+	// GUID, verified domain, organizations, common or consumers; beside AuthorityURL an optional
+	// GUID that `tid` must equal
+	TenantID string
+	// https, or http on a loopback host; endpoints come from its discovery document
+	AuthorityURL    string
 	Issuer          string            // expected `iss` in place of the discovery document's (B2C)
 	ClientID        string            // application id
 	ClientSecret    Secret            // "" = public client, or Certificate
@@ -34,13 +39,14 @@ type Config struct {
 	Transport       http.RoundTripper // nil = a pooled one of the client's own, with CAPEM's roots
 }
 
-// FieldError names the configuration field, as the operator writes it, that cannot be used, and says what it must be.
+// FieldError names the configuration field, as the operator writes it, that cannot be used, and
+// says what it must be.
 type FieldError struct{ Field, Problem string }
 
 func (e *FieldError) Error() string { return e.Field + ": " + e.Problem }
 
-// engineParams are the authorize parameters that must come from the login itself: taking one from configuration would undo
-// its protection (state, PKCE, nonce) or change what is asked for.
+// engineParams are the authorize parameters that must come from the login itself: taking one from
+// configuration would undo its protection (state, PKCE, nonce) or change what is asked for.
 var engineParams = []string{
 	"client_id", "response_type", "redirect_uri", "scope", "state", "nonce",
 	"code_challenge", "code_challenge_method", "response_mode", "client_info",
@@ -63,7 +69,8 @@ func (c Config) Validate() error {
 func (c Config) checkClientID() *FieldError {
 	switch {
 	case c.ClientID == "":
-		return &FieldError{"client_id", "is required: the application (client) id of the app registration"}
+		return &FieldError{"client_id",
+			"is required: the application (client) id of the app registration"}
 	case strings.ContainsFunc(c.ClientID, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return &FieldError{"client_id", "must be printable ASCII without spaces"}
 	}
@@ -72,13 +79,18 @@ func (c Config) checkClientID() *FieldError {
 
 func (c Config) checkAuthority() *FieldError {
 	if _, known := environmentHosts[environmentName(c.Environment)]; !known {
-		return &FieldError{"environment", "must be AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud; for any other authority set authority_url"}
+		return &FieldError{
+			"environment",
+			"must be AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud; for any " +
+				"other authority set authority_url",
+		}
 	}
 	if c.AuthorityURL == "" {
 		return nil
 	}
 	if strings.Contains(c.AuthorityURL, "/.well-known/") {
-		return &FieldError{"authority_url", "must end before /.well-known/openid-configuration, which is added by the engine"}
+		return &FieldError{"authority_url",
+			"must end before /.well-known/openid-configuration, which is added by the engine"}
 	}
 	if problem := endpointProblem(c.AuthorityURL, true); problem != "" {
 		return &FieldError{"authority_url", problem}
@@ -89,10 +101,12 @@ func (c Config) checkAuthority() *FieldError {
 	return nil
 }
 
-// tenantDomain is a DNS name of two labels or more. Nothing else gets into the path of an endpoint's URL.
+// tenantDomain is a DNS name of two labels or more. Nothing else gets into the path of an
+// endpoint's URL.
 var (
-	tenantDomain = regexp.MustCompile(`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?i:[a-z][a-z0-9-]{0,61}[a-z0-9])$`)
-	guid         = regexp.MustCompile(`^(?i:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$`)
+	tenantDomain = regexp.MustCompile(
+		`^(?i:[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+(?i:[a-z][a-z0-9-]{0,61}[a-z0-9])$`)
+	guid = regexp.MustCompile(`^(?i:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})$`)
 )
 
 func (c Config) checkTenant() *FieldError {
@@ -110,7 +124,8 @@ func (c Config) checkTenant() *FieldError {
 	case len(tenant) <= 253 && tenantDomain.MatchString(tenant):
 		return nil
 	}
-	return &FieldError{"tenant_id", "must be a tenant GUID, a verified domain, organizations, common or consumers"}
+	return &FieldError{"tenant_id",
+		"must be a tenant GUID, a verified domain, organizations, common or consumers"}
 }
 
 func (c Config) checkIssuer() *FieldError {
@@ -143,7 +158,8 @@ func (c Config) checkAuthorizeParams() *FieldError {
 		}
 		for _, own := range engineParams {
 			if strings.EqualFold(name, own) {
-				return &FieldError{"authorize_params", "must not hold " + own + ", which the engine sets itself"}
+				return &FieldError{"authorize_params",
+					"must not hold " + own + ", which the engine sets itself"}
 			}
 		}
 		if name == "claims" && !isJSONObject(value) {
@@ -155,7 +171,8 @@ func (c Config) checkAuthorizeParams() *FieldError {
 
 func (c Config) checkCapabilities() *FieldError {
 	for _, capability := range c.Capabilities {
-		if capability == "" || strings.ContainsFunc(capability, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		if capability == "" ||
+			strings.ContainsFunc(capability, func(r rune) bool { return r <= ' ' || r > '~' }) {
 			return &FieldError{"client_capabilities", "must be words such as cp1"}
 		}
 	}
@@ -169,8 +186,8 @@ func (c Config) checkTimeout() *FieldError {
 	return nil
 }
 
-// parseCAPEM returns the certificates of a PEM bundle. Anything in it that is not a certificate is refused and not repeated:
-// it may be a private key that was pasted into the wrong field.
+// parseCAPEM returns the certificates of a PEM bundle. Anything in it that is not a certificate is
+// refused and not repeated: it may be a private key that was pasted into the wrong field.
 func parseCAPEM(bundle string) ([]*x509.Certificate, *FieldError) {
 	var roots []*x509.Certificate
 	rest := []byte(strings.TrimSpace(bundle))
@@ -180,7 +197,8 @@ func parseCAPEM(bundle string) ([]*x509.Certificate, *FieldError) {
 			return nil, &FieldError{"ca_pem", "must be certificates in PEM form and nothing else"}
 		}
 		if block.Type != "CERTIFICATE" {
-			return nil, &FieldError{"ca_pem", "must hold certificates only, and one block is of another type"}
+			return nil, &FieldError{"ca_pem",
+				"must hold certificates only, and one block is of another type"}
 		}
 		root, err := x509.ParseCertificate(block.Bytes)
 		if err != nil {
@@ -195,7 +213,8 @@ func parseCAPEM(bundle string) ([]*x509.Certificate, *FieldError) {
 	return roots, nil
 }
 
-// endpointProblem says what is wrong with a URL that secrets are sent to or keys are fetched from; "" = nothing.
+// endpointProblem says what is wrong with a URL that secrets are sent to or keys are fetched from;
+// "" = nothing.
 func endpointProblem(raw string, loopbackHTTP bool) string {
 	u, err := url.Parse(raw)
 	switch {

@@ -41,9 +41,14 @@ func (c *Client) StartDevice(ctx context.Context, scopes []string) (*DeviceCode,
 		return nil, err
 	}
 	if provider.DeviceURL == "" {
-		return nil, &Error{Class: ClassRequest, Description: "the authority offers no device code sign-in (its discovery document names no device_authorization_endpoint)"}
+		return nil, &Error{
+			Class: ClassRequest,
+			Description: "the authority offers no device code sign-in (its discovery document " +
+				"names no device_authorization_endpoint)",
+		}
 	}
-	a, secrets, err := c.post(ctx, provider, provider.DeviceURL, url.Values{"scope": {strings.Join(withReserved(scopes), " ")}})
+	a, secrets, err := c.post(ctx, provider, provider.DeviceURL,
+		url.Values{"scope": {strings.Join(withReserved(scopes), " ")}})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +93,8 @@ func parseDevice(body []byte, sent time.Time) (*DeviceCode, error) {
 		Expiry:          sent.Add(min(seconds(wire.ExpiresIn, defaultDeviceTTL), maxDeviceTTL)),
 	}
 	if device.Message == "" {
-		device.Message = "To sign in, open " + device.VerificationURI + " and enter the code " + device.UserCode + "."
+		device.Message = "To sign in, open " + device.VerificationURI + " and enter the code " +
+			device.UserCode + "."
 	}
 	return device, nil
 }
@@ -101,8 +107,9 @@ func seconds(raw json.RawMessage, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-// PollDevice asks once whether the person has signed in. The error is an *Error: of ClassPending while that is not so. Between
-// two polls lies at least DeviceCode.Interval, and SlowDown more whenever the error says so.
+// PollDevice asks once whether the person has signed in. The error is an *Error: of ClassPending
+// while that is not so. Between two polls lies at least DeviceCode.Interval, and SlowDown more
+// whenever the error says so.
 func (c *Client) PollDevice(ctx context.Context, code Secret, scopes []string) (*SignIn, error) {
 	if err := c.readyToVerify(ctx); err != nil {
 		return nil, err

@@ -15,15 +15,18 @@ import (
 
 const maxRetryAfter = time.Hour
 
-// Error is a refusal by the authority, or the lack of an answer. Every text in it is printable, capped, and free of the
-// secrets that the request sent.
+// Error is a refusal by the authority, or the lack of an answer. Every text in it is printable,
+// capped, and free of the secrets that the request sent.
 type Error struct {
-	Class         Class
-	Code          string        // `error`; "" where the authority gave none
-	Suberror      string        // `suberror`, or `error_subcode` of an authorization response
-	AADSTS        int           // first of `error_codes`, else the number in the description; 0 = none
-	Description   string        // one line, 300 runes at most, as Entra words it ("AADSTS50173: …"), without its ids and time
-	CorrelationID string        // from the answer; what we sent as client-request-id where it says none
+	Class    Class
+	Code     string // `error`; "" where the authority gave none
+	Suberror string // `suberror`, or `error_subcode` of an authorization response
+	// first of `error_codes`, else the number in the description; 0 = none
+	AADSTS int
+	// one line, 300 runes at most, as Entra words it ("AADSTS50173: …"), without its ids and time
+	Description string
+	// from the answer; what we sent as client-request-id where it says none
+	CorrelationID string
 	TraceID       string        // "" = none
 	Status        int           // HTTP status; 0 = no answer, or not from a request
 	RetryAfter    time.Duration // 0 = none; at most an hour
@@ -31,12 +34,14 @@ type Error struct {
 	Err           error         // cause, may be nil
 }
 
-// Error says what the authority said and what its support asks for. It never holds an answer's body as it came.
+// Error says what the authority said and what its support asks for. It never holds an answer's body
+// as it came.
 func (e *Error) Error() string {
 	text := e.headline()
 	var details []string
 	for _, detail := range []struct{ name, value string }{
-		{"error", e.Code}, {"suberror", e.Suberror}, {"correlation_id", e.CorrelationID}, {"trace_id", e.TraceID},
+		{"error", e.Code}, {"suberror", e.Suberror}, {"correlation_id", e.CorrelationID},
+		{"trace_id", e.TraceID},
 	} {
 		if detail.value != "" {
 			details = append(details, detail.name+" "+detail.value)
@@ -51,14 +56,15 @@ func (e *Error) Error() string {
 // Unwrap returns the cause, so that errors.Is finds context.Canceled and the like.
 func (e *Error) Unwrap() error { return e.Err }
 
-// NoAnswer says whether the authority said nothing at all: nobody answered, or something in between did (5xx), or it has too
-// much to do (429).
+// NoAnswer says whether the authority said nothing at all: nobody answered, or something in between
+// did (5xx), or it has too much to do (429).
 func (e *Error) NoAnswer() bool {
-	return e.Status == 0 || e.Status >= http.StatusInternalServerError || e.Status == http.StatusTooManyRequests
+	return e.Status == 0 || e.Status >= http.StatusInternalServerError ||
+		e.Status == http.StatusTooManyRequests
 }
 
-// Reason is the first sentence of the matter, without a full stop: "AADSTS50173: The provided grant has expired".
-// It is meant to stand behind another message's word, in brackets.
+// Reason is the first sentence of the matter, without a full stop: "AADSTS50173: The provided grant
+// has expired". It is meant to stand behind another message's word, in brackets.
 func (e *Error) Reason() string {
 	text := e.headline()
 	if e.AADSTS == 0 && e.Code != "" && e.Description != "" {
@@ -92,8 +98,8 @@ func signInError(description string) *Error {
 	return &Error{Class: ClassSignIn, Description: oneLine(description)}
 }
 
-// wireError is the error answer of RFC 6749 section 5.2 with Entra's additions. Additions that are not of the type Microsoft
-// documents are ignored, not held against the rest.
+// wireError is the error answer of RFC 6749 section 5.2 with Entra's additions. Additions that are
+// not of the type Microsoft documents are ignored, not held against the rest.
 type wireError struct {
 	Code          string          `json:"error"`
 	Description   json.RawMessage `json:"error_description"`
@@ -104,8 +110,9 @@ type wireError struct {
 	Claims        json.RawMessage `json:"claims"`
 }
 
-// refusal makes an Error of an answer that is not what was asked for. An answer that is no OAuth error, whatever its status,
-// comes from something in between (a proxy, a gateway, a throttle): it is transient, and none of it is repeated.
+// refusal makes an Error of an answer that is not what was asked for. An answer that is no OAuth
+// error, whatever its status, comes from something in between (a proxy, a gateway, a throttle): it
+// is transient, and none of it is repeated.
 func (a *answer) refusal(secrets redactor, now time.Time) *Error {
 	e := &Error{
 		Status:        a.status,
@@ -119,7 +126,8 @@ func (a *answer) refusal(secrets redactor, now time.Time) *Error {
 	var wire wireError
 	if json.Unmarshal(a.body, &wire) != nil || wire.Code == "" {
 		e.Class = ClassTransient
-		e.Description = oneLine(fmt.Sprintf("HTTP %d from %s, and not an OAuth error", a.status, a.host))
+		e.Description = oneLine(
+			fmt.Sprintf("HTTP %d from %s, and not an OAuth error", a.status, a.host))
 		return e
 	}
 	e.Code = printable(secrets.clean(wire.Code), maxCode)
@@ -139,10 +147,13 @@ func (a *answer) refusal(secrets redactor, now time.Time) *Error {
 	return e
 }
 
-// AuthorizeError makes an Error of the parameters of an error redirect (RFC 6749 section 4.1.2.1; error_subcode is Entra's).
-// They passed through a browser, so anybody may have written them.
+// AuthorizeError makes an Error of the parameters of an error redirect (RFC 6749 section 4.1.2.1;
+// error_subcode is Entra's). They passed through a browser, so anybody may have written them.
 func AuthorizeError(code, description, subcode string) *Error {
-	e := &Error{Code: printable(redactor(nil).clean(code), maxCode), Suberror: printable(redactor(nil).clean(subcode), maxCode)}
+	e := &Error{
+		Code:     printable(redactor(nil).clean(code), maxCode),
+		Suberror: printable(redactor(nil).clean(subcode), maxCode),
+	}
 	e.describe(redactor(nil).clean(description))
 	e.Class = classifyAuthorize(e.Code, e.Suberror, e.AADSTS)
 	return e
@@ -186,7 +197,8 @@ func firstNumber(raw json.RawMessage) int {
 	return numbers[0]
 }
 
-// challenge returns the claims challenge: Entra sends a string that holds JSON. Anything else is not worth repeating.
+// challenge returns the claims challenge: Entra sends a string that holds JSON. Anything else is
+// not worth repeating.
 func challenge(raw json.RawMessage, secrets redactor) string {
 	claims := text(raw)
 	if claims == "" {

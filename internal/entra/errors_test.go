@@ -11,21 +11,30 @@ import (
 	"time"
 )
 
-// TestReason is what stands in brackets behind another message's word, and Error what an administrator reads.
+// TestReason is what stands in brackets behind another message's word, and Error what an
+// administrator reads.
 func TestReason(t *testing.T) {
 	long := strings.Repeat("long ", 100)
 	for _, test := range []struct {
 		e             Error
 		reason, whole string
 	}{
-		{Error{Code: "invalid_grant", AADSTS: 50173, Description: "AADSTS50173: The grant has expired. Sign in again."}, "AADSTS50173: The grant has expired", "AADSTS50173: The grant has expired. Sign in again. (error invalid_grant)"},
-		{Error{Code: "invalid_grant", AADSTS: 50173, Description: "The grant has expired."}, "AADSTS50173: The grant has expired", "AADSTS50173: The grant has expired. (error invalid_grant)"},
-		{Error{Code: "invalid_grant", AADSTS: 50173, CorrelationID: "c", TraceID: "t"}, "AADSTS50173", "AADSTS50173 (error invalid_grant, correlation_id c, trace_id t)"},
-		{Error{Code: "invalid_grant", Suberror: "bad_token", Description: "Gone."}, "invalid_grant: Gone", "Gone. (error invalid_grant, suberror bad_token)"},
+		{Error{Code: "invalid_grant", AADSTS: 50173,
+			Description: "AADSTS50173: The grant has expired. Sign in again."},
+			"AADSTS50173: The grant has expired",
+			"AADSTS50173: The grant has expired. Sign in again. (error invalid_grant)"},
+		{Error{Code: "invalid_grant", AADSTS: 50173, Description: "The grant has expired."},
+			"AADSTS50173: The grant has expired",
+			"AADSTS50173: The grant has expired. (error invalid_grant)"},
+		{Error{Code: "invalid_grant", AADSTS: 50173, CorrelationID: "c", TraceID: "t"},
+			"AADSTS50173", "AADSTS50173 (error invalid_grant, correlation_id c, trace_id t)"},
+		{Error{Code: "invalid_grant", Suberror: "bad_token", Description: "Gone."},
+			"invalid_grant: Gone", "Gone. (error invalid_grant, suberror bad_token)"},
 		{Error{Code: "invalid_grant"}, "invalid_grant", "invalid_grant (error invalid_grant)"},
 		{Error{Status: 502}, "HTTP 502", "HTTP 502"},
 		{Error{Class: ClassTransient}, "transient", "transient"},
-		{Error{Description: "no answer from login.example: refused"}, "no answer from login.example: refused", "no answer from login.example: refused"},
+		{Error{Description: "no answer from login.example: refused"},
+			"no answer from login.example: refused", "no answer from login.example: refused"},
 		{Error{Description: long}, strings.TrimSpace(long[:159]) + "…", long},
 	} {
 		if got := test.e.Reason(); got != test.reason {
@@ -37,7 +46,8 @@ func TestReason(t *testing.T) {
 	}
 }
 
-// TestRefusalMembers: each of Entra's additions may be missing or odd, and the rest counts all the same.
+// TestRefusalMembers checks that each of Entra's additions may be missing or odd, and the rest
+// counts all the same.
 func TestRefusalMembers(t *testing.T) {
 	for body, want := range map[string]Error{
 		`{"error":"invalid_grant","error_codes":[50173,70000]}`:                                                  {Class: ClassUser, AADSTS: 50173},
@@ -55,7 +65,8 @@ func TestRefusalMembers(t *testing.T) {
 		`{"error":"in\u202evalid_grant"}`:                                                                        {Class: ClassRequest, Code: "in valid_grant"},
 		`{"error":"the-sent-secret-of-this-request","error_description":"code the-sent-secret-of-this-requ..."}`: {Class: ClassRequest, Code: redacted, Description: "code " + redacted + "..."},
 	} {
-		a := &answer{host: "login.example", requestID: "sent", status: 400, header: http.Header{}, body: []byte(body)}
+		a := &answer{host: "login.example", requestID: "sent", status: 400, header: http.Header{},
+			body: []byte(body)}
 		got := a.refusal(redactor{"the-sent-secret-of-this-request"}, time.Now())
 		if want.Code == "" {
 			want.Code = "invalid_grant"

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	documentLifetime = 24 * time.Hour  // how often Microsoft asks for discovery and keys to be looked at again
+	// how often Microsoft asks for discovery and keys to be looked at again
+	documentLifetime = 24 * time.Hour
 	fetchBackoff     = 5 * time.Second // a failed fetch answers everyone for this long
 )
 
@@ -22,7 +23,8 @@ const theFetch = ""
 // shared by all. One fetch runs at a time. It lives on when the caller that started it leaves, and
 // each waiter can leave on its own context.
 type fetched[T comparable] struct {
-	fetch func(context.Context) (T, error) // bounded by itself; its errors are shared, so they are never changed
+	// bounded by itself; its errors are shared, so they are never changed
+	fetch func(context.Context) (T, error)
 	now   func() time.Time
 
 	mu        sync.Mutex // guards what follows, and is never held across a fetch
@@ -34,17 +36,17 @@ type fetched[T comparable] struct {
 	flights   singleflight.Group
 }
 
-// get returns the document, fetched within its lifetime. While the provider cannot be reached an older one still serves,
-// up to twice that age.
+// get returns the document, fetched within its lifetime. While the provider cannot be reached an
+// older one still serves, up to twice that age.
 func (f *fetched[T]) get(ctx context.Context) (T, error) {
 	f.mu.Lock()
 	now := f.now()
-	held := !f.fetchedAt.IsZero()
-	if held && now.Sub(f.fetchedAt) < documentLifetime {
+	cached := !f.fetchedAt.IsZero()
+	if cached && now.Sub(f.fetchedAt) < documentLifetime {
 		defer f.mu.Unlock()
 		return f.document, nil
 	}
-	old, oldServes := f.document, held && now.Sub(f.fetchedAt) < 2*documentLifetime
+	old, oldServes := f.document, cached && now.Sub(f.fetchedAt) < 2*documentLifetime
 	if f.failure != nil && now.Sub(f.failedAt) < fetchBackoff {
 		defer f.mu.Unlock()
 		if oldServes {
@@ -62,7 +64,7 @@ func (f *fetched[T]) get(ctx context.Context) (T, error) {
 	return document, err
 }
 
-// renew fetches whatever is held, or joins the fetch that is running.
+// renew fetches whatever is cached, or joins the fetch that is running.
 func (f *fetched[T]) renew(ctx context.Context) (T, error) {
 	f.mu.Lock()
 	done := f.start(ctx)
@@ -70,8 +72,9 @@ func (f *fetched[T]) renew(ctx context.Context) (T, error) {
 	return wait[T](ctx, done)
 }
 
-// renewOnce is for a caller whom the document seen did not serve: it returns the one that replaced it meanwhile, or fetches one
-// if allowed says so. Joining a fetch that runs needs no allowance. The document seen comes back if there is nothing newer.
+// renewOnce is for a caller whom the document seen did not serve: it returns the one that replaced
+// it meanwhile, or fetches one if allowed says so. Joining a fetch that runs needs no allowance.
+// The document seen comes back if there is nothing newer.
 func (f *fetched[T]) renewOnce(ctx context.Context, seen T, allowed func() bool) (T, error) {
 	f.mu.Lock()
 	if f.document != seen || !f.running && !allowed() {

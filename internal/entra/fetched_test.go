@@ -26,7 +26,8 @@ func slowFetch(failure *error, fetches *int) *fetched[*int] {
 	}}
 }
 
-// TestOneFetchForAll: a thousand callers cause one fetch, and one of them who leaves takes nothing along.
+// TestOneFetchForAll checks that a thousand callers cause one fetch, and one of them who leaves
+// takes nothing along.
 func TestOneFetchForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
@@ -39,7 +40,9 @@ func TestOneFetchForAll(t *testing.T) {
 		all.Go(func() { // the first, whose context the fetch must not share
 			_, err := f.get(hurried)
 			var e *Error
-			if !errors.As(err, &e) || e.Class != ClassTransient || !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 100*time.Millisecond {
+			if !errors.As(err, &e) || e.Class != ClassTransient ||
+				!errors.Is(err, context.DeadlineExceeded) ||
+				time.Since(begun) != 100*time.Millisecond {
 				t.Errorf("who left after %s got %v", time.Since(begun), err)
 			}
 		})
@@ -59,7 +62,8 @@ func TestOneFetchForAll(t *testing.T) {
 	})
 }
 
-// TestDocumentLifetime: a day, and a day more while nobody answers; a failure answers everyone for five seconds.
+// TestDocumentLifetime checks that a document serves for a day, and a day more while nobody
+// answers, and that a failure answers everyone for five seconds.
 func TestDocumentLifetime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
@@ -74,7 +78,8 @@ func TestDocumentLifetime(t *testing.T) {
 				got = *document
 			}
 			if !errors.Is(err, wantErr) || got != want || time.Since(begun) != takes {
-				t.Errorf("got %d, %v in %s, want %d, %v in %s", got, err, time.Since(begun), want, wantErr, takes)
+				t.Errorf("got %d, %v in %s, want %d, %v in %s", got, err, time.Since(begun), want,
+					wantErr, takes)
 			}
 		}
 		down := errors.New("down")
@@ -98,7 +103,8 @@ func TestDocumentLifetime(t *testing.T) {
 	})
 }
 
-// TestRenewOnce: whoever was not served by a document gets the one that replaced it, without another fetch.
+// TestRenewOnce checks that whoever was not served by a document gets the one that replaced it,
+// without another fetch.
 func TestRenewOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var failure error
@@ -112,7 +118,8 @@ func TestRenewOnce(t *testing.T) {
 		allowances := 0
 		for range 100 {
 			all.Go(func() {
-				newer, err := f.renewOnce(context.Background(), first, func() bool { allowances++; return true }) // under f.mu
+				newer, err := f.renewOnce(context.Background(), first,
+					func() bool { allowances++; return true }) // under f.mu
 				if err != nil || *newer != 2 {
 					t.Errorf("got %v, %v", newer, err)
 				}
@@ -131,7 +138,9 @@ func TestRenewOnce(t *testing.T) {
 			t.Errorf("without allowance: %v, %v", same, err)
 		}
 		failure = errors.New("down")
-		if _, err := f.renewOnce(context.Background(), late, func() bool { return true }); !errors.Is(err, failure) {
+		if _, err := f.renewOnce(context.Background(), late,
+			func() bool { return true }); !errors.Is(
+			err, failure) {
 			t.Errorf("while nobody answers: %v", err)
 		}
 		if held, err := f.get(context.Background()); err != nil || held != late {
@@ -140,7 +149,7 @@ func TestRenewOnce(t *testing.T) {
 	})
 }
 
-// TestRenewalBudget: so many a minute, whoever asks.
+// TestRenewalBudget checks that there are so many renewals a minute, whoever asks.
 func TestRenewalBudget(t *testing.T) {
 	now := time.Now()
 	k := &keys{fetched: fetched[*keySet]{now: func() time.Time { return now }}}
@@ -158,8 +167,8 @@ func TestRenewalBudget(t *testing.T) {
 	}
 }
 
-// TestUnknownKey costs exactly one fetch; keys that cannot be had at that moment are no bad signature; and when the storm is
-// over, a key that was rolled over is found.
+// TestUnknownKey costs exactly one fetch; keys that cannot be had at that moment are no bad
+// signature; and when the storm is over, a key that was rolled over is found.
 func TestUnknownKey(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
@@ -174,7 +183,8 @@ func TestUnknownKey(t *testing.T) {
 	if e := redeem(); e != nil {
 		t.Fatal(e)
 	}
-	forged := p.tokens(map[string]any{"id_token": sign(t, jose.RS256, signingKeys()[1], "unknown", p.claims(nil))})
+	forged := p.tokens(
+		map[string]any{"id_token": sign(t, jose.RS256, signingKeys()[1], "unknown", p.claims(nil))})
 	p.setAnswer(200, nil, forged)
 	if e := redeem(); e == nil || e.Class != ClassSignIn || p.count("/keys") != 2 {
 		t.Errorf("an unknown key: %v, %d fetches", e, p.count("/keys"))
@@ -198,7 +208,14 @@ func TestUnknownKey(t *testing.T) {
 	}
 	p.now = p.now.Add(renewalWindow)
 	p.publish(signingKeys()[1], "unknown", "")
-	p.setAnswer(200, nil, p.tokens(map[string]any{"id_token": sign(t, jose.RS256, signingKeys()[1], "unknown", p.claims(nil))}))
+	p.setAnswer(
+		200,
+		nil,
+		p.tokens(
+			map[string]any{
+				"id_token": sign(t, jose.RS256, signingKeys()[1], "unknown", p.claims(nil))},
+		),
+	)
 	if e := redeem(); e != nil || p.count("/keys") != 2+maxRenewals {
 		t.Errorf("after the storm: %v, %d fetches", e, p.count("/keys"))
 	}

@@ -25,7 +25,8 @@ func checkError(t *testing.T, err error, secrets ...string) {
 	if e.Class == "" {
 		t.Errorf("no class: %+v", e)
 	}
-	for _, text := range []string{e.Error(), e.Reason(), e.Code, e.Suberror, e.CorrelationID, e.TraceID} {
+	for _, text := range []string{e.Error(), e.Reason(), e.Code, e.Suberror, e.CorrelationID,
+		e.TraceID} {
 		if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
 			t.Errorf("not printable: %q", text)
 		}
@@ -35,7 +36,8 @@ func checkError(t *testing.T, err error, secrets ...string) {
 			}
 		}
 	}
-	if len([]rune(e.Description)) > maxDescription || e.RetryAfter < 0 || e.RetryAfter > maxRetryAfter {
+	if len([]rune(e.Description)) > maxDescription || e.RetryAfter < 0 ||
+		e.RetryAfter > maxRetryAfter {
 		t.Errorf("not capped: %+v", e)
 	}
 	if e.Claims != "" && !isJSONObject(e.Claims) {
@@ -59,13 +61,17 @@ func FuzzTokenAnswer(f *testing.F) {
 		f.Add(seed.status, seed.retry, []byte(seed.body))
 	}
 	f.Fuzz(func(t *testing.T, status int, retry string, body []byte) {
-		a := &answer{host: "login.example", sent: time.Now(), status: status, header: http.Header{"Retry-After": {retry}}, body: body}
+		a := &answer{host: "login.example", sent: time.Now(), status: status,
+			header: http.Header{"Retry-After": {retry}}, body: body}
 		granted, err := a.tokens([]string{"User.Read"}, redactor{secret}, time.Now())
 		if err != nil {
 			checkError(t, err, secret)
 			return
 		}
-		if granted.tokens.AccessToken == "" || granted.tokens.Expiry.Before(granted.tokens.Obtained) || granted.tokens.Expiry.Sub(granted.tokens.Obtained) > maxLifetime || status != http.StatusOK {
+		if granted.tokens.AccessToken == "" ||
+			granted.tokens.Expiry.Before(granted.tokens.Obtained) ||
+			granted.tokens.Expiry.Sub(granted.tokens.Obtained) > maxLifetime ||
+			status != http.StatusOK {
 			t.Errorf("granted %+v", granted)
 		}
 	})
@@ -80,7 +86,11 @@ func FuzzAuthorizeError(f *testing.F) {
 }
 
 func FuzzDiscovery(f *testing.F) {
-	f.Add([]byte(`{"issuer":"https://a.example","authorization_endpoint":"https://a.example/a","token_endpoint":"https://a.example/t","jwks_uri":"https://a.example/k"}`))
+	f.Add(
+		[]byte(
+			`{"issuer":"https://a.example","authorization_endpoint":"https://a.example/a","token_endpoint":"https://a.example/t","jwks_uri":"https://a.example/k"}`,
+		),
+	)
 	f.Add([]byte(`{"issuer":"http://a"}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		doc, err := parseDiscovery(body, false)
@@ -114,7 +124,7 @@ func FuzzKeys(f *testing.F) {
 	})
 }
 
-// FuzzIDToken: what verifies was signed by the issuer's key.
+// FuzzIDToken checks that what verifies was signed by the issuer's key.
 func FuzzIDToken(f *testing.F) {
 	p := newProvider(f)
 	c := p.client(nil)
@@ -133,7 +143,9 @@ func FuzzIDToken(f *testing.F) {
 	p.Close() // no network from here on: the keys are held
 	f.Fuzz(func(t *testing.T, raw string) {
 		user, err := c.verifyIDToken(context.Background(), raw, &nonce)
-		if err == nil && user != alice { // base64 can be written in more than one way, but this is all that was ever signed
+		if err == nil &&
+			// base64 can be written in more than one way, but this is all that was ever signed
+			user != alice {
 			t.Errorf("verified: %q as %+v", raw, user)
 		}
 		if err != nil && user != (Identity{}) {
@@ -142,13 +154,15 @@ func FuzzIDToken(f *testing.F) {
 	})
 }
 
-// FuzzScopes: what passes is of one resource, and any refusal can be shown to the operator.
+// FuzzScopes checks that what passes is of one resource, and any refusal can be shown to the
+// operator.
 func FuzzScopes(f *testing.F) {
 	f.Add("User.Read https://management.azure.com//.default", "user.read")
 	f.Add("openid api://x/.default", "")
 	f.Fuzz(func(t *testing.T, asked, granted string) {
 		scopes := strings.Fields(asked)
-		if missing := Missing(scopes, append(strings.Fields(granted), scopes...)); len(missing) != 0 {
+		if missing := Missing(scopes, append(strings.Fields(granted), scopes...)); len(
+			missing) != 0 {
 			t.Errorf("granted and missing: %q", missing)
 		}
 		if err := CheckScopes(scopes); err != nil {
@@ -157,7 +171,8 @@ func FuzzScopes(f *testing.F) {
 			}
 			return
 		}
-		if CheckScopes(append(scopes, "api://a.resource.of.its.own/scope")) == nil && !strings.Contains(strings.ToLower(asked), "api://a.resource.of.its.own/") {
+		if CheckScopes(append(scopes, "api://a.resource.of.its.own/scope")) == nil &&
+			!strings.Contains(strings.ToLower(asked), "api://a.resource.of.its.own/") {
 			t.Errorf("%q passes with another resource", scopes)
 		}
 	})

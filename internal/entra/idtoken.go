@@ -20,25 +20,30 @@ import (
 // clockLeeway is for exp and nbf: as much as Microsoft's own libraries allow.
 const clockLeeway = 5 * time.Minute
 
-// signingAlgorithms never hold "none" and no HMAC: with the latter, a public key would be a password everybody knows.
+// signingAlgorithms never hold "none" and no HMAC: with the latter, a public key would be a
+// password everybody knows.
 var signingAlgorithms = []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256}
 
-// Identity is the user that a verified ID token names. The texts are the provider's, as they came: escape them for display.
+// Identity is the user that a verified ID token names. The texts are the provider's, as they came:
+// escape them for display.
 type Identity struct {
-	Issuer            string // iss
-	Subject           string // sub: the user, for this client only
-	TenantID          string // tid, "" at providers that have none
-	ObjectID          string // oid, "" at providers that have none
-	Username          string // first of preferred_username, email, upn, name, sub: for people to read, not to tell users apart
+	Issuer   string // iss
+	Subject  string // sub: the user, for this client only
+	TenantID string // tid, "" at providers that have none
+	ObjectID string // oid, "" at providers that have none
+	// first of preferred_username, email, upn, name, sub: for people to read, not to tell users
+	// apart
+	Username          string
 	PreferredUsername string
 	Name              string
 }
 
-// Is says whether both are the same user: by tid and oid where both have an oid, else by iss and sub. Names can change, and pass
-// to somebody else.
+// Is says whether both are the same user: by tid and oid where both have an oid, else by iss and
+// sub. Names can change, and pass to somebody else.
 func (i Identity) Is(o Identity) bool {
 	if i.ObjectID != "" && o.ObjectID != "" {
-		if i.TenantID == "" || o.TenantID == "" { // the oid is unique in its tenant, and iss is what is known of that
+		if i.TenantID == "" ||
+			o.TenantID == "" { // the oid is unique in its tenant, and iss is what is known of that
 			return i.ObjectID == o.ObjectID && i.Issuer == o.Issuer
 		}
 		return i.ObjectID == o.ObjectID && i.TenantID == o.TenantID
@@ -46,8 +51,8 @@ func (i Identity) Is(o Identity) bool {
 	return i.Subject != "" && i.Subject == o.Subject && i.Issuer == o.Issuer
 }
 
-// readyToVerify fetches what an ID token will be checked against, so that nothing is spent at the token endpoint while it
-// cannot be had. The error is an *Error.
+// readyToVerify fetches what an ID token will be checked against, so that nothing is spent at the
+// token endpoint while it cannot be had. The error is an *Error.
 func (c *Client) readyToVerify(ctx context.Context) error {
 	if _, err := c.issuerRule(ctx); err != nil {
 		return err
@@ -56,8 +61,9 @@ func (c *Client) readyToVerify(ctx context.Context) error {
 	return err
 }
 
-// verifyIDToken checks an ID token as OpenID Connect Core section 3.1.3.7 says. A nil nonce means that none was sent. The error
-// is an *Error of ClassTransient where keys or discovery cannot be had; any other says what is wrong with the token.
+// verifyIDToken checks an ID token as OpenID Connect Core section 3.1.3.7 says. A nil nonce means
+// that none was sent. The error is an *Error of ClassTransient where keys or discovery cannot be
+// had; any other says what is wrong with the token.
 func (c *Client) verifyIDToken(ctx context.Context, raw string, nonce *Secret) (Identity, error) {
 	if raw == "" {
 		return Identity{}, errors.New("there is none in the answer")
@@ -80,7 +86,8 @@ func (c *Client) verifyIDToken(ctx context.Context, raw string, nonce *Secret) (
 		return Identity{}, err
 	}
 	header := jws.Signatures[0].Protected
-	check := &signature{keys: c.keys, keyID: header.KeyID, algorithm: jose.SignatureAlgorithm(header.Algorithm), tid: tid}
+	check := &signature{keys: c.keys, keyID: header.KeyID,
+		algorithm: jose.SignatureAlgorithm(header.Algorithm), tid: tid}
 	if rule.keysHaveSame {
 		check.issuer = issuer
 	}
@@ -97,7 +104,8 @@ func (c *Client) verifyIDToken(ctx context.Context, raw string, nonce *Secret) (
 		return Identity{}, errors.New(strings.TrimPrefix(err.Error(), "oidc: "))
 	}
 	claims := unverified // the same bytes, whose signature is good now
-	if err := errors.Join(c.checkParties(claims, token), claims.checkTimes(c.cfg.Now()), claims.checkNonce(nonce)); err != nil {
+	if err := errors.Join(c.checkParties(claims, token), claims.checkTimes(c.cfg.Now()),
+		claims.checkNonce(nonce)); err != nil {
 		return Identity{}, err
 	}
 	if tid == "" && rule.impliesTid {
@@ -114,7 +122,8 @@ func algorithmNames() []string {
 	return names
 }
 
-// checkParties: who the token is about, and that it was issued to this client alone or with this client as the authorized party.
+// checkParties checks whom the token is about, and that it was issued to this client alone or with
+// this client as the authorized party.
 func (c *Client) checkParties(claims idClaims, token *oidc.IDToken) error {
 	azp, azpGiven := claims["azp"]
 	switch {
@@ -169,9 +178,11 @@ func (claims idClaims) checkTimes(now time.Time) error {
 	case givesNotBefore && !hasNotBefore:
 		return errors.New("its nbf is not a date")
 	case now.After(expiry.Add(clockLeeway)):
-		return fmt.Errorf("it expired at %s (this machine's clock says %s)", expiry.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return fmt.Errorf("it expired at %s (this machine's clock says %s)",
+			expiry.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	case hasNotBefore && now.Add(clockLeeway).Before(notBefore):
-		return fmt.Errorf("it is not valid before %s (this machine's clock says %s)", notBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return fmt.Errorf("it is not valid before %s (this machine's clock says %s)",
+			notBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	return nil
 }
@@ -180,7 +191,8 @@ func (claims idClaims) checkNonce(nonce *Secret) error {
 	if nonce == nil {
 		return nil
 	}
-	if *nonce == "" || subtle.ConstantTimeCompare([]byte(claims.text("nonce")), []byte(nonce.Reveal())) != 1 {
+	if *nonce == "" ||
+		subtle.ConstantTimeCompare([]byte(claims.text("nonce")), []byte(nonce.Reveal())) != 1 {
 		return errors.New("its nonce is not this login's")
 	}
 	return nil
@@ -203,9 +215,10 @@ func (claims idClaims) identity() Identity {
 	return user
 }
 
-// checkSameUser: a refresh may bring an ID token, which must be about the same user and for this client (OpenID Connect Core
-// section 12.2). It came over TLS from the token endpoint itself, which section 3.1.3.7 (6) accepts in place of its signature:
-// a rotated refresh token must not be lost because the keys endpoint is down.
+// checkSameUser checks the ID token of a refresh. A refresh may bring an ID token, which must be
+// about the same user and for this client (OpenID Connect Core section 12.2). It came over TLS from
+// the token endpoint itself, which section 3.1.3.7 (6) accepts in place of its signature: a rotated
+// refresh token must not be lost because the keys endpoint is down.
 func (c *Client) checkSameUser(raw string, user Identity) error {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
@@ -223,7 +236,8 @@ func (c *Client) checkSameUser(raw string, user Identity) error {
 		return errors.New("the answer is for another user than the one who signed in")
 	}
 	audiences, several := claims["aud"].([]any)
-	if claims["aud"] != c.cfg.ClientID && !(several && slices.Contains(audiences, any(c.cfg.ClientID))) {
+	if claims["aud"] != c.cfg.ClientID &&
+		!(several && slices.Contains(audiences, any(c.cfg.ClientID))) {
 		return errors.New("the ID token in the answer is for another client")
 	}
 	return nil

@@ -17,7 +17,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// TestIDTokenClaims: each claim that can be wrong, and how far.
+// TestIDTokenClaims checks each claim that can be wrong, and how far.
 func TestIDTokenClaims(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
@@ -26,29 +26,35 @@ func TestIDTokenClaims(t *testing.T) {
 		change  map[string]any
 		refused string // "" = accepted
 	}{
-		"as it should be":              {nil, ""},
-		"another audience":             {map[string]any{"aud": "other"}, "audience"},
-		"no audience":                  {map[string]any{"aud": nil}, "audience"},
-		"several audiences with azp":   {map[string]any{"aud": []string{testClient, "other"}, "azp": testClient}, ""},
-		"several audiences sans azp":   {map[string]any{"aud": []string{testClient, "other"}}, "azp"},
-		"azp is another":               {map[string]any{"azp": "other"}, "azp"},
-		"azp is no string":             {map[string]any{"azp": 1}, "azp"},
-		"another issuer":               {map[string]any{"iss": "https://evil.example/v2.0"}, "issue"},
-		"no issuer":                    {map[string]any{"iss": nil}, "issue"},
-		"another tenant":               {map[string]any{"tid": otherTenant}, "is not the tenant"},
-		"tid no GUID":                  {map[string]any{"tid": "x/../y"}, "is not the tenant"},
-		"no tid":                       {map[string]any{"tid": nil}, "is not the tenant"},
-		"iss a second time":            {map[string]any{"iss": "https://evil.example/", "iſs": p.issuer(testTenant)}, "ambiguous"},
-		"nbf is negative":              {map[string]any{"nbf": -1}, "nbf is not a date"},
-		"exp is in the far future":     {map[string]any{"exp": int64(1) << 41}, "exp"},
-		"no sub":                       {map[string]any{"sub": nil}, "sub"},
-		"empty sub":                    {map[string]any{"sub": ""}, "sub"},
-		"sub is a number":              {map[string]any{"sub": 7}, "claims"},
-		"expired beyond the leeway":    {map[string]any{"exp": at(-5*time.Minute - time.Second)}, "expired"},
-		"expired within the leeway":    {map[string]any{"exp": at(-5 * time.Minute)}, ""},
-		"no exp":                       {map[string]any{"exp": nil}, "exp"},
-		"exp is a string":              {map[string]any{"exp": "tomorrow"}, "claims"},
-		"not before, beyond":           {map[string]any{"nbf": at(5*time.Minute + time.Second)}, "not valid before"},
+		"as it should be":  {nil, ""},
+		"another audience": {map[string]any{"aud": "other"}, "audience"},
+		"no audience":      {map[string]any{"aud": nil}, "audience"},
+		"several audiences with azp": {map[string]any{"aud": []string{testClient, "other"},
+			"azp": testClient}, ""},
+		"several audiences sans azp": {map[string]any{"aud": []string{testClient, "other"}},
+			"azp"},
+		"azp is another":   {map[string]any{"azp": "other"}, "azp"},
+		"azp is no string": {map[string]any{"azp": 1}, "azp"},
+		"another issuer": {map[string]any{"iss": "https://evil.example/v2.0"},
+			"issue"},
+		"no issuer":      {map[string]any{"iss": nil}, "issue"},
+		"another tenant": {map[string]any{"tid": otherTenant}, "is not the tenant"},
+		"tid no GUID":    {map[string]any{"tid": "x/../y"}, "is not the tenant"},
+		"no tid":         {map[string]any{"tid": nil}, "is not the tenant"},
+		"iss a second time": {map[string]any{"iss": "https://evil.example/",
+			"iſs": p.issuer(testTenant)}, "ambiguous"},
+		"nbf is negative":          {map[string]any{"nbf": -1}, "nbf is not a date"},
+		"exp is in the far future": {map[string]any{"exp": int64(1) << 41}, "exp"},
+		"no sub":                   {map[string]any{"sub": nil}, "sub"},
+		"empty sub":                {map[string]any{"sub": ""}, "sub"},
+		"sub is a number":          {map[string]any{"sub": 7}, "claims"},
+		"expired beyond the leeway": {map[string]any{"exp": at(-5*time.Minute - time.Second)},
+			"expired"},
+		"expired within the leeway": {map[string]any{"exp": at(-5 * time.Minute)}, ""},
+		"no exp":                    {map[string]any{"exp": nil}, "exp"},
+		"exp is a string":           {map[string]any{"exp": "tomorrow"}, "claims"},
+		"not before, beyond": {map[string]any{"nbf": at(5*time.Minute + time.Second)},
+			"not valid before"},
 		"not before, within":           {map[string]any{"nbf": at(5 * time.Minute)}, ""},
 		"no nbf":                       {map[string]any{"nbf": nil}, ""},
 		"nbf is a string":              {map[string]any{"nbf": "now"}, "claims"},
@@ -68,14 +74,16 @@ func TestIDTokenClaims(t *testing.T) {
 				return
 			}
 			var e *Error
-			if !errors.As(err, &e) || e.Class != ClassSignIn || !strings.Contains(e.Description, "ID token refused: ") || !strings.Contains(e.Description, test.refused) {
+			if !errors.As(err, &e) || e.Class != ClassSignIn ||
+				!strings.Contains(e.Description, "ID token refused: ") ||
+				!strings.Contains(e.Description, test.refused) {
 				t.Errorf("answered %v, %v", signIn, err)
 			}
 		})
 	}
 }
 
-// TestIDTokenSignature: nothing but the issuer's own keys and algorithms.
+// TestIDTokenSignature checks that nothing but the issuer's own keys and algorithms verifies.
 func TestIDTokenSignature(t *testing.T) {
 	p := newProvider(t)
 	good := p.idToken(nil)
@@ -97,10 +105,11 @@ func TestIDTokenSignature(t *testing.T) {
 		"alg none":                   none + "." + parts[1] + ".",
 		"alg none, a signature":      none + "." + parts[1] + "." + parts[2],
 		"RS512":                      sign(t, jose.RS512, p.key, "one", p.claims(nil)),
-		"changed claims":             parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." + parts[2],
-		"no signature":               parts[0] + "." + parts[1],
-		"garbage":                    "garbage",
-		"empty":                      "",
+		"changed claims": parts[0] + "." +
+			base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"x"}`)) + "." + parts[2],
+		"no signature": parts[0] + "." + parts[1],
+		"garbage":      "garbage",
+		"empty":        "",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := p.client(nil)
@@ -113,39 +122,57 @@ func TestIDTokenSignature(t *testing.T) {
 		})
 	}
 	c := p.client(nil)
-	p.setAnswer(200, nil, p.tokens(map[string]any{"id_token": sign(t, jose.PS256, p.key, "one", p.claims(nil))}))
+	p.setAnswer(200, nil,
+		p.tokens(map[string]any{"id_token": sign(t, jose.PS256, p.key, "one", p.claims(nil))}))
 	if _, err := c.RedeemCode(context.Background(), goodCode); err != nil {
 		t.Errorf("PS256 is refused: %v", err)
 	}
 }
 
-// TestIDTokenIssuers: what counts as the issuer, at each kind of authority.
+// TestIDTokenIssuers checks what counts as the issuer, at each kind of authority.
 func TestIDTokenIssuers(t *testing.T) {
 	const other = otherTenant
 	for name, test := range map[string]struct {
-		authority, tenantID, discovered string // tenant in the URL; tenant_id; tenant in discovery's issuer
+		// tenant in the URL; tenant_id; tenant in discovery's issuer
+		authority, tenantID, discovered string
 		tid, iss                        string // of the token
 		keyIssuer                       string // tenant in the key's issuer; "" = none
 		works                           bool
 	}{
-		"common, its own tenant":        {"common", "", tenantPlaceholder, other, other, "", true},
-		"common, iss of another tenant": {"common", "", tenantPlaceholder, other, testTenant, "", false},
-		"common, tid no GUID":           {"common", "", tenantPlaceholder, "evil", "evil", "", false},
-		"common, no tid":                {"common", "", tenantPlaceholder, "", tenantPlaceholder, "", false},
-		"common, key of all tenants":    {"common", "", tenantPlaceholder, other, other, tenantPlaceholder, true},
-		"common, key of that tenant":    {"common", "", tenantPlaceholder, other, other, other, true},
-		"common, key of another":        {"common", "", tenantPlaceholder, other, other, testTenant, false},
-		"a domain, GUID in discovery":   {"contoso.example", "", testTenant, testTenant, testTenant, "", true},
-		"a domain, token of another":    {"contoso.example", "", testTenant, other, other, "", false},
-		"a GUID beside the authority":   {"contoso.example", testTenant, testTenant, testTenant, testTenant, "", true},
-		"the GUID is another":           {"contoso.example", other, testTenant, testTenant, testTenant, "", false},
-		"common, a personal account":    {"common", "", tenantPlaceholder, personalTenant, personalTenant, "", true},
-		"organizations":                 {"organizations", "", tenantPlaceholder, other, other, "", true},
-		"organizations, personal":       {"organizations", "", tenantPlaceholder, personalTenant, personalTenant, "", false},
-		"Organizations, personal":       {"Organizations", "", tenantPlaceholder, personalTenant, personalTenant, "", false},
-		"consumers, a personal account": {"consumers", "", personalTenant, personalTenant, personalTenant, "", true},
-		"consumers, a work account":     {"consumers", "", personalTenant, other, other, "", false},
-		"one tenant, key of another":    {testTenant, "", testTenant, testTenant, testTenant, other, false},
+		"common, its own tenant": {"common", "", tenantPlaceholder, other, other, "", true},
+		"common, iss of another tenant": {"common", "", tenantPlaceholder, other, testTenant, "",
+			false},
+		"common, tid no GUID": {"common", "", tenantPlaceholder, "evil", "evil", "",
+			false},
+		"common, no tid": {"common", "", tenantPlaceholder, "", tenantPlaceholder,
+			"", false},
+		"common, key of all tenants": {"common", "", tenantPlaceholder, other, other,
+			tenantPlaceholder, true},
+		"common, key of that tenant": {"common", "", tenantPlaceholder, other, other, other,
+			true},
+		"common, key of another": {"common", "", tenantPlaceholder, other, other, testTenant,
+			false},
+		"a domain, GUID in discovery": {"contoso.example", "", testTenant, testTenant, testTenant,
+			"", true},
+		"a domain, token of another": {"contoso.example", "", testTenant, other, other, "",
+			false},
+		"a GUID beside the authority": {"contoso.example", testTenant, testTenant, testTenant,
+			testTenant, "", true},
+		"the GUID is another": {"contoso.example", other, testTenant, testTenant,
+			testTenant, "", false},
+		"common, a personal account": {"common", "", tenantPlaceholder, personalTenant,
+			personalTenant, "", true},
+		"organizations": {"organizations", "", tenantPlaceholder, other, other, "",
+			true},
+		"organizations, personal": {"organizations", "", tenantPlaceholder, personalTenant,
+			personalTenant, "", false},
+		"Organizations, personal": {"Organizations", "", tenantPlaceholder, personalTenant,
+			personalTenant, "", false},
+		"consumers, a personal account": {"consumers", "", personalTenant, personalTenant,
+			personalTenant, "", true},
+		"consumers, a work account": {"consumers", "", personalTenant, other, other, "", false},
+		"one tenant, key of another": {testTenant, "", testTenant, testTenant, testTenant, other,
+			false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)
@@ -153,7 +180,12 @@ func TestIDTokenIssuers(t *testing.T) {
 			if test.keyIssuer != "" {
 				p.publish(p.key, p.keyID, p.issuer(test.keyIssuer))
 			}
-			c := p.client(func(cfg *Config) { cfg.AuthorityURL, cfg.TenantID = p.issuer(test.authority), test.tenantID })
+			c := p.client(
+				func(cfg *Config) {
+					cfg.AuthorityURL, cfg.TenantID = p.issuer(test.authority),
+						test.tenantID
+				},
+			)
 			change := map[string]any{"iss": p.issuer(test.iss), "tid": test.tid}
 			if test.tid == "" {
 				change["tid"] = nil
@@ -167,12 +199,14 @@ func TestIDTokenIssuers(t *testing.T) {
 	}
 }
 
-// TestIDTokenConfiguredIssuer: what the operator says counts more than discovery.
+// TestIDTokenConfiguredIssuer checks that what the operator says counts more than discovery.
 func TestIDTokenConfiguredIssuer(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(func(cfg *Config) { cfg.Issuer = "https://b2c.example/tid/v2.0/" })
-	for iss, works := range map[string]bool{"https://b2c.example/tid/v2.0/": true, "https://b2c.example/tid/v2.0": false, p.issuer(testTenant): false} {
-		p.setAnswer(200, nil, p.tokens(map[string]any{"id_token": p.idToken(map[string]any{"iss": iss})}))
+	for iss, works := range map[string]bool{"https://b2c.example/tid/v2.0/": true,
+		"https://b2c.example/tid/v2.0": false, p.issuer(testTenant): false} {
+		p.setAnswer(200, nil,
+			p.tokens(map[string]any{"id_token": p.idToken(map[string]any{"iss": iss})}))
 		if _, err := c.RedeemCode(context.Background(), goodCode); (err == nil) != works {
 			t.Errorf("iss %s: %v", iss, err)
 		}
@@ -193,7 +227,7 @@ func TestKeysUnreachable(t *testing.T) {
 	}
 }
 
-// TestKeyRollover: an unknown key costs one fetch, and forged ones not many.
+// TestKeyRollover checks that an unknown key costs one fetch, and forged ones not many.
 func TestKeyRollover(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
@@ -221,7 +255,7 @@ func TestKeyRollover(t *testing.T) {
 	}
 }
 
-// TestWaiterLeaves: a caller who leaves gets away, and the fetch goes on.
+// TestWaiterLeaves checks that a caller who leaves gets away, and the fetch goes on.
 func TestWaiterLeaves(t *testing.T) {
 	release := make(chan struct{})
 	fetches := 0
@@ -249,16 +283,19 @@ func TestWaiterLeaves(t *testing.T) {
 	}
 }
 
-// TestIdentityIs: the same user, whatever the names.
+// TestIdentityIs checks who counts as the same user, whatever the names.
 func TestIdentityIs(t *testing.T) {
 	a := Identity{Issuer: "i", Subject: "s", TenantID: "t", ObjectID: "o", Username: "alice"}
 	for name, test := range map[string]struct {
 		other Identity
 		same  bool
 	}{
-		"renamed":                 {Identity{Issuer: "i", Subject: "s", TenantID: "t", ObjectID: "o", Username: "alicia"}, true},
-		"another object":          {Identity{Issuer: "i", Subject: "s", TenantID: "t", ObjectID: "p"}, false},
-		"another tenant":          {Identity{Issuer: "i", Subject: "s", TenantID: "u", ObjectID: "o"}, false},
+		"renamed": {Identity{Issuer: "i", Subject: "s", TenantID: "t",
+			ObjectID: "o", Username: "alicia"}, true},
+		"another object": {Identity{Issuer: "i", Subject: "s", TenantID: "t",
+			ObjectID: "p"}, false},
+		"another tenant": {Identity{Issuer: "i", Subject: "s", TenantID: "u",
+			ObjectID: "o"}, false},
 		"no oid, same subject":    {Identity{Issuer: "i", Subject: "s"}, true},
 		"no oid, another subject": {Identity{Issuer: "i", Subject: "r"}, false},
 		"no oid, another issuer":  {Identity{Issuer: "j", Subject: "s"}, false},

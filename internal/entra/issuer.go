@@ -17,7 +17,8 @@ type issuerRule struct {
 	keysHaveSame bool   // a signing key that names an issuer must name this one
 }
 
-// issuerRule is offline for the three environments unless the tenant is a domain, whose GUID only discovery knows.
+// issuerRule is offline for the three environments unless the tenant is a domain, whose GUID only
+// discovery knows.
 func (c *Client) issuerRule(ctx context.Context) (issuerRule, error) {
 	doc, err := c.provider(ctx)
 	if err == nil && doc.Issuer == "" && c.cfg.Issuer == "" {
@@ -27,7 +28,8 @@ func (c *Client) issuerRule(ctx context.Context) (issuerRule, error) {
 		return issuerRule{}, err
 	}
 	asked, _ := splitTenant(c.authority.path())
-	rule := issuerRule{pattern: doc.Issuer, tenant: c.tenantGUID(), noPersonal: strings.EqualFold(asked, "organizations")}
+	rule := issuerRule{pattern: doc.Issuer, tenant: c.tenantGUID(),
+		noPersonal: strings.EqualFold(asked, "organizations")}
 	if c.cfg.Issuer != "" {
 		rule.pattern = c.cfg.Issuer
 		return rule, nil
@@ -48,17 +50,19 @@ func (c *Client) tenantGUID() string {
 	return ""
 }
 
-// shared: the authority speaks for many tenants.
+// shared reports whether the authority speaks for many tenants.
 func (r issuerRule) shared() bool { return strings.Contains(r.pattern, tenantPlaceholder) }
 
-// issuer returns the one `iss` that a token with this tid may have. The tid is not verified yet: what makes it safe to use is
-// that the result is compared with the same token's iss exactly, and that a signature over both follows.
+// issuer returns the one `iss` that a token with this tid may have. The tid is not verified yet:
+// what makes it safe to use is that the result is compared with the same token's iss exactly, and
+// that a signature over both follows.
 func (r issuerRule) issuer(tid string) (string, error) {
 	if r.shared() && !guid.MatchString(tid) {
 		return "", fmt.Errorf("tid is not a tenant GUID")
 	}
 	if r.noPersonal && strings.EqualFold(tid, personalTenant) {
-		return "", fmt.Errorf("tid is that of personal accounts, and only work or school accounts may sign in")
+		return "", fmt.Errorf(
+			"tid is that of personal accounts, and only work or school accounts may sign in")
 	}
 	if r.tenant != "" && tid != r.tenant && !(tid == "" && r.impliesTid) {
 		return "", fmt.Errorf("tid %q is not the tenant %s", tid, r.tenant)
@@ -66,8 +70,9 @@ func (r issuerRule) issuer(tid string) (string, error) {
 	return strings.ReplaceAll(r.pattern, tenantPlaceholder, tid), nil
 }
 
-// admits: could an answer from this authority bear this issuer? Used before any token is there to say the tenant.
-func (r issuerRule) admits(issuer string) bool {
+// fits reports whether an answer from this authority could bear this issuer. It is used before any
+// token is there to say the tenant.
+func (r issuerRule) fits(issuer string) bool {
 	before, after, shared := strings.Cut(r.pattern, tenantPlaceholder)
 	if !shared {
 		return issuer == r.pattern
@@ -77,9 +82,10 @@ func (r issuerRule) admits(issuer string) bool {
 	return hasPrefix && hasSuffix && guid.MatchString(tid)
 }
 
-// CheckResponseIssuer checks the `iss` of an authorization response (RFC 9207), which defends against a response that another
-// authority sent. An absent one ("") passes, unless required is set and the provider's discovery promises it.
-// The error is an *Error: ClassSignIn, or ClassTransient where discovery could not be fetched.
+// CheckResponseIssuer checks the `iss` of an authorization response (RFC 9207), which defends
+// against a response that another authority sent. An absent one ("") passes, unless required is set
+// and the provider's discovery promises it. The error is an *Error: ClassSignIn, or ClassTransient
+// where discovery could not be fetched.
 func (c *Client) CheckResponseIssuer(ctx context.Context, iss string, required bool) error {
 	if iss == "" && (!required || !c.authority.custom) {
 		return nil
@@ -90,7 +96,10 @@ func (c *Client) CheckResponseIssuer(ctx context.Context, iss string, required b
 	}
 	if iss == "" {
 		if doc.PromisesIssuer {
-			return signInError("the authorization response has no iss, which this provider promises to send (RFC 9207)")
+			return signInError(
+				"the authorization response has no iss, which this provider promises to send " +
+					"(RFC 9207)",
+			)
 		}
 		return nil
 	}
@@ -98,8 +107,9 @@ func (c *Client) CheckResponseIssuer(ctx context.Context, iss string, required b
 	if err != nil {
 		return err
 	}
-	// Where the operator overrides the issuer of tokens, the response may bear the issuer of discovery or of tokens.
-	if !rule.admits(iss) && iss != doc.Issuer {
+	// Where the operator overrides the issuer of tokens, the response may bear the issuer of
+	// discovery or of tokens.
+	if !rule.fits(iss) && iss != doc.Issuer {
 		return signInError("the authorization response comes from another issuer (RFC 9207)")
 	}
 	return nil

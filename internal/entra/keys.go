@@ -19,15 +19,16 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// A token whose key is not held costs a fetch: keys roll over. So many of them a minute are plenty for that, and few enough
-// for a provider whose tokens are forged by the thousand.
+// A token whose key is not cached costs a fetch: keys roll over. So many of them a minute are
+// plenty for that, and few enough for a provider whose tokens are forged by the thousand.
 const (
 	maxRenewals   = 5
 	renewalWindow = time.Minute
 )
 
-// signingKey is a member of the JWKS, with the issuer that Entra names in it ("Access tokens", validate the signing key's
-// issuer): one document holds the keys of personal accounts and of organizations.
+// signingKey is a member of the JWKS, with the issuer that Entra names in it ("Access tokens",
+// validate the signing key's issuer): one document holds the keys of personal accounts and of
+// organizations.
 type signingKey struct {
 	jose.JSONWebKey
 	issuer string // may hold {tenantid}; "" = not said
@@ -55,8 +56,8 @@ func (k *keys) mayRenew() bool {
 	return k.renewals <= maxRenewals
 }
 
-// fetchKeys is the fetch behind Client.keys. Whatever the endpoint answers instead of keys, it says nothing about a user or a
-// token: the error is of ClassTransient.
+// fetchKeys is the fetch behind Client.keys. Whatever the endpoint answers instead of keys, it says
+// nothing about a user or a token: the error is of ClassTransient.
 func (c *Client) fetchKeys(ctx context.Context) (*keySet, error) {
 	provider, err := c.provider(ctx)
 	if err != nil {
@@ -72,12 +73,14 @@ func (c *Client) fetchKeys(ctx context.Context) (*keySet, error) {
 	}
 	set, err := parseKeys(body)
 	if err != nil {
-		return nil, &Error{Class: ClassTransient, Description: oneLine(provider.KeysURL + ": " + err.Error()), Err: err}
+		return nil, &Error{Class: ClassTransient,
+			Description: oneLine(provider.KeysURL + ": " + err.Error()), Err: err}
 	}
 	return set, nil
 }
 
-// parseKeys reads a JWKS (RFC 7517 section 5). Keys of kinds that are not known or not wanted are passed over, as it says.
+// parseKeys reads a JWKS (RFC 7517 section 5). Keys of kinds that are not known or not wanted are
+// passed over, as it says.
 func parseKeys(body []byte) (*keySet, error) {
 	var document struct {
 		Keys []json.RawMessage `json:"keys"`
@@ -104,7 +107,8 @@ func parseKeys(body []byte) (*keySet, error) {
 	return set, nil
 }
 
-// canSign: a public key, for signatures, strong enough (RFC 7518 sections 3.3 and 3.4).
+// canSign reports whether it is a public key, for signatures, strong enough (RFC 7518 sections 3.3
+// and 3.4).
 func (k signingKey) canSign() bool {
 	if k.Use != "" && k.Use != "sig" {
 		return false
@@ -118,7 +122,8 @@ func (k signingKey) canSign() bool {
 	return false
 }
 
-// signs: is the key one for this algorithm? A key that names none is for all of its kind.
+// signs reports whether the key is one for this algorithm. A key that names none is for all of its
+// kind.
 func (k signingKey) signs(algorithm jose.SignatureAlgorithm) bool {
 	if k.Algorithm != "" && k.Algorithm != string(algorithm) {
 		return false
@@ -127,8 +132,8 @@ func (k signingKey) signs(algorithm jose.SignatureAlgorithm) bool {
 	return elliptic == (algorithm == jose.ES256)
 }
 
-// signature is the oidc.KeySet for one ID token. It remembers why keys could not be had: go-oidc makes a text of that, in which
-// an unreachable endpoint looks like a bad signature.
+// signature is the oidc.KeySet for one ID token. It remembers why keys could not be had: go-oidc
+// makes a text of that, in which an unreachable endpoint looks like a bad signature.
 type signature struct {
 	keys      *keys
 	keyID     string
@@ -139,24 +144,25 @@ type signature struct {
 	unavailable error // an *Error of ClassTransient
 }
 
-// VerifySignature implements oidc.KeySet. If none of the keys that are held verifies the token they are renewed once: the
-// provider may have rolled them over since, under a new id or (restarted test providers do it) under the same.
+// VerifySignature implements oidc.KeySet. If none of the keys that are cached verifies the token
+// they are renewed once: the provider may have rolled them over since, under a new id or (restarted
+// test providers do it) under the same.
 func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	held, err := s.keys.get(ctx)
+	cached, err := s.keys.get(ctx)
 	if err != nil {
 		s.unavailable = err
 		return nil, err
 	}
-	payload, refused := s.try(ctx, held, jwt)
+	payload, refused := s.try(ctx, cached, jwt)
 	if refused == nil {
 		return payload, nil
 	}
-	renewed, err := s.keys.renewOnce(ctx, held, s.keys.mayRenew)
+	renewed, err := s.keys.renewOnce(ctx, cached, s.keys.mayRenew)
 	if err != nil {
 		s.unavailable = err
 		return nil, err
 	}
-	if renewed == held {
+	if renewed == cached {
 		return nil, refused
 	}
 	return s.try(ctx, renewed, jwt)
@@ -165,7 +171,8 @@ func (s *signature) VerifySignature(ctx context.Context, jwt string) ([]byte, er
 func (s *signature) try(ctx context.Context, set *keySet, jwt string) ([]byte, error) {
 	var eligible []crypto.PublicKey
 	for _, key := range set.keys {
-		ofIssuer := s.issuer == "" || key.issuer == "" || strings.ReplaceAll(key.issuer, tenantPlaceholder, s.tid) == s.issuer
+		ofIssuer := s.issuer == "" || key.issuer == "" ||
+			strings.ReplaceAll(key.issuer, tenantPlaceholder, s.tid) == s.issuer
 		named := s.keyID == "" || key.KeyID == "" || key.KeyID == s.keyID
 		if ofIssuer && named && key.signs(s.algorithm) {
 			eligible = append(eligible, key.Key)

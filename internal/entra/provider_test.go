@@ -59,18 +59,20 @@ var signingKeys = sync.OnceValue(func() []*rsa.PrivateKey {
 
 func newProvider(t testing.TB) *provider {
 	t.Helper()
-	p := &provider{t: t, now: time.Now().Truncate(time.Second), key: signingKeys()[0], keyID: "one", counts: map[string]int{}, down: map[string]bool{}}
+	p := &provider{t: t, now: time.Now().Truncate(time.Second), key: signingKeys()[0], keyID: "one",
+		counts: map[string]int{}, down: map[string]bool{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", p.serve)
 	p.Server = httptest.NewTLSServer(mux)
 	t.Cleanup(p.Close)
 	p.document = map[string]any{
-		"issuer":                                p.issuer(testTenant),
-		"authorization_endpoint":                p.URL + "/authorize",
-		"token_endpoint":                        p.URL + "/token",
-		"jwks_uri":                              p.URL + "/keys",
-		"device_authorization_endpoint":         p.URL + "/device",
-		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "client_secret_basic"},
+		"issuer":                        p.issuer(testTenant),
+		"authorization_endpoint":        p.URL + "/authorize",
+		"token_endpoint":                p.URL + "/token",
+		"jwks_uri":                      p.URL + "/keys",
+		"device_authorization_endpoint": p.URL + "/device",
+		"token_endpoint_auth_methods_supported": []string{"client_secret_post",
+			"client_secret_basic"},
 	}
 	p.publish(p.key, p.keyID, "")
 	p.answer = func(url.Values) (int, http.Header, string) {
@@ -152,8 +154,9 @@ func (p *provider) config(change func(*Config)) Config {
 		TenantID:     testTenant,
 		ClientID:     testClient,
 		ClientSecret: "s3cret-of-the-client",
-		CAPEM:        string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})),
-		Now:          func() time.Time { return p.now },
+		CAPEM: string(
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p.Certificate().Raw})),
+		Now: func() time.Time { return p.now },
 	}
 	if change != nil {
 		change(&cfg)
@@ -174,7 +177,8 @@ func (p *provider) client(change func(*Config)) *Client {
 // claims are a good ID token's, with changes; nil removes one.
 func (p *provider) claims(change map[string]any) map[string]any {
 	claims := map[string]any{
-		"iss": p.issuer(testTenant), "aud": testClient, "sub": "subject", "tid": testTenant, "oid": "object",
+		"iss": p.issuer(
+			testTenant), "aud": testClient, "sub": "subject", "tid": testTenant, "oid": "object",
 		"preferred_username": "alice@contoso.example", "name": "Alice", "nonce": "the-nonce",
 		"iat": p.now.Unix(), "nbf": p.now.Unix(), "exp": p.now.Add(time.Hour).Unix(),
 	}
@@ -192,7 +196,8 @@ func sign(t testing.TB, algorithm jose.SignatureAlgorithm, key any, id string, c
 	if private, isPrivate := key.(crypto.Signer); isPrivate {
 		key = jose.JSONWebKey{Key: private, KeyID: id}
 	}
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", id))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: key},
+		(&jose.SignerOptions{}).WithHeader("kid", id))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,8 +225,9 @@ func (p *provider) idToken(change map[string]any) string {
 func (p *provider) tokens(change map[string]any) string {
 	p.t.Helper()
 	members := map[string]any{
-		"token_type": "Bearer", "access_token": "the-access-token", "refresh_token": "the-next-refresh-token",
-		"expires_in": 3600, "scope": "User.Read", "id_token": p.idToken(nil),
+		"token_type": "Bearer", "access_token": "the-access-token",
+		"refresh_token": "the-next-refresh-token",
+		"expires_in":    3600, "scope": "User.Read", "id_token": p.idToken(nil),
 	}
 	for name, value := range change {
 		if members[name] = value; value == nil {
@@ -235,4 +241,10 @@ func (p *provider) tokens(change map[string]any) string {
 	return string(body)
 }
 
-var goodCode = CodeRequest{Code: "the-code-from-the-redirect", Verifier: "the-code-verifier-of-this-login", Nonce: "the-nonce", RedirectURI: "https://vault.example.com/cb", Scopes: []string{"User.Read"}}
+var goodCode = CodeRequest{
+	Code:        "the-code-from-the-redirect",
+	Verifier:    "the-code-verifier-of-this-login",
+	Nonce:       "the-nonce",
+	RedirectURI: "https://vault.example.com/cb",
+	Scopes:      []string{"User.Read"},
+}

@@ -17,7 +17,8 @@ import (
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
-// errand is a login that a process of its own finishes: net/http reads HTTPS_PROXY once, so only a new process obeys it.
+// errand is a login that a process of its own finishes: net/http reads HTTPS_PROXY once, so only a
+// new process obeys it.
 type errand struct {
 	Config struct{ Environment, TenantID, AuthorityURL, ClientID, CAPEM string }
 	Secret entra.Secret
@@ -60,8 +61,9 @@ func runErrands(file string) error {
 
 func (e *errand) config() entra.Config {
 	return entra.Config{
-		Environment: e.Config.Environment, TenantID: e.Config.TenantID, AuthorityURL: e.Config.AuthorityURL,
-		ClientID: e.Config.ClientID, CAPEM: e.Config.CAPEM, ClientSecret: e.Secret,
+		Environment: e.Config.Environment, TenantID: e.Config.TenantID,
+		AuthorityURL: e.Config.AuthorityURL,
+		ClientID:     e.Config.ClientID, CAPEM: e.Config.CAPEM, ClientSecret: e.Secret,
 	}
 }
 
@@ -90,18 +92,24 @@ func (e *errand) run() {
 		return
 	}
 	e.User = in.User
-	_, err = c.Refresh(ctx, entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: e.Code.Scopes, User: in.User})
+	_, err = c.Refresh(
+		ctx,
+		entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: e.Code.Scopes,
+			User: in.User},
+	)
 	e.Refresh = word(err)
 }
 
-// TestRealHostNames signs in under Entra's own host names, over the proxy of the environment: each cloud, each kind of tenant,
-// External ID and B2C.
+// TestRealHostNames signs in under Entra's own host names, over the proxy of the environment: each
+// cloud, each kind of tenant, External ID and B2C.
 func TestRealHostNames(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
-	if err := srv.UpdateApp(srv.App.ClientID, func(app *entratest.App) { app.MultiTenant = true }); err != nil {
+	if err := srv.UpdateApp(srv.App.ClientID,
+		func(app *entratest.App) { app.MultiTenant = true }); err != nil {
 		t.Fatal(err)
 	}
-	const commercial, personal, other = "https://login.microsoftonline.com/", entratest.PersonalTenantID, entratest.FabrikamTenantID
+	const commercial, personal, other = "https://login.microsoftonline.com/",
+		entratest.PersonalTenantID, entratest.FabrikamTenantID
 	tenant := srv.Tenant()
 	cases := []struct {
 		name                           string
@@ -110,24 +118,33 @@ func TestRealHostNames(t *testing.T) {
 		issuer                         string // "" = refused
 	}{
 		{"a GUID", "", tenant, "", "alice", commercial + tenant + "/v2.0"},
-		{"a GUID in capitals", "", strings.ToUpper(tenant), "", "alice", commercial + tenant + "/v2.0"},
+		{"a GUID in capitals", "", strings.ToUpper(tenant), "", "alice",
+			commercial + tenant + "/v2.0"},
 		{"a domain", "", "contoso.example", "", "alice", commercial + tenant + "/v2.0"},
 		{"common", "", "common", "", "mallory@fabrikam.example", commercial + other + "/v2.0"},
-		{"common, a personal account", "", "common", "", "pat@outlook.example", commercial + personal + "/v2.0"},
+		{"common, a personal account", "", "common", "", "pat@outlook.example",
+			commercial + personal + "/v2.0"},
 		{"organizations", "", "organizations", "", "alice", commercial + tenant + "/v2.0"},
 		{"consumers", "", "consumers", "", "pat@outlook.example", commercial + personal + "/v2.0"},
-		{"the government's cloud", "AzureUSGovernmentCloud", "contoso.example", "", "alice", "https://login.microsoftonline.us/" + tenant + "/v2.0"},
-		{"the Chinese cloud", "AzureChinaCloud", tenant, "", "alice", "https://login.partner.microsoftonline.cn/" + tenant + "/v2.0"},
-		{"External ID", "", "", "https://contoso.ciamlogin.com/contoso.onmicrosoft.com/v2.0", "alice", "https://" + tenant + ".ciamlogin.com/" + tenant + "/v2.0"},
-		{"B2C", "", tenant, "https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_signin/v2.0", "alice", "https://contoso.b2clogin.com/" + tenant + "/v2.0/"},
+		{"the government's cloud", "AzureUSGovernmentCloud", "contoso.example", "", "alice",
+			"https://login.microsoftonline.us/" + tenant + "/v2.0"},
+		{"the Chinese cloud", "AzureChinaCloud", tenant, "", "alice",
+			"https://login.partner.microsoftonline.cn/" + tenant + "/v2.0"},
+		{"External ID", "", "", "https://contoso.ciamlogin.com/contoso.onmicrosoft.com/v2.0",
+			"alice", "https://" + tenant + ".ciamlogin.com/" + tenant + "/v2.0"},
+		{"B2C", "", tenant,
+			"https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_signin/v2.0", "alice",
+			"https://contoso.b2clogin.com/" + tenant + "/v2.0/"},
 	}
 	var errands []*errand
 	for _, test := range cases {
 		e := &errand{Secret: entra.Secret(srv.App.Secret())}
-		e.Config.Environment, e.Config.TenantID, e.Config.AuthorityURL = test.environment, test.tenant, test.authority
+		e.Config.Environment, e.Config.TenantID, e.Config.AuthorityURL = test.environment,
+			test.tenant, test.authority
 		e.Config.ClientID, e.Config.CAPEM = srv.App.ClientID, srv.CAPEM()
 		cfg, endpoint := e.config(), ""
-		if test.authority != "" { // its authorization URL takes discovery, which this process has to make do without
+		// its authorization URL takes discovery, which this process has to make do without
+		if test.authority != "" {
 			cfg.AuthorityURL, cfg.TenantID = srv.Authority(), ""
 			endpoint = strings.TrimSuffix(test.authority, "/v2.0") + "/oauth2/v2.0/authorize"
 		}
@@ -152,7 +169,8 @@ func TestRealHostNames(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	child := exec.CommandContext(ctx, os.Args[0])
-	child.Env = append(os.Environ(), errandVariable+"="+file, "HTTPS_PROXY="+proxy.URL, "https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
+	child.Env = append(os.Environ(), errandVariable+"="+file, "HTTPS_PROXY="+proxy.URL,
+		"https_proxy="+proxy.URL, "NO_PROXY=", "no_proxy=")
 	if output, err := child.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
@@ -165,8 +183,10 @@ func TestRealHostNames(t *testing.T) {
 	}
 	for i, test := range cases {
 		e := errands[i]
-		if e.Verify+e.Redeem+e.Refresh != "" || e.User.Issuer != test.issuer || !strings.HasPrefix(e.User.Username, strings.TrimSuffix(test.user, "@contoso.example")) {
-			t.Errorf("%s: verify %q, code %q, refresh %q, user %+v", test.name, e.Verify, e.Redeem, e.Refresh, e.User)
+		if e.Verify+e.Redeem+e.Refresh != "" || e.User.Issuer != test.issuer ||
+			!strings.HasPrefix(e.User.Username, strings.TrimSuffix(test.user, "@contoso.example")) {
+			t.Errorf("%s: verify %q, code %q, refresh %q, user %+v", test.name, e.Verify, e.Redeem,
+				e.Refresh, e.User)
 		}
 	}
 	if len(proxy.Tunnels()) != 5 || len(proxy.Refused()) != 0 {

@@ -18,12 +18,20 @@ const (
 )
 
 // secretParams are the members of a token request that must never come back out in an error.
-var secretParams = []string{"code", "refresh_token", "client_secret", "client_assertion", "code_verifier", "device_code"}
+var secretParams = []string{
+	"code",
+	"refresh_token",
+	"client_secret",
+	"client_assertion",
+	"code_verifier",
+	"device_code",
+}
 
 // redactor knows the secrets that one request sent. Providers do repeat them in their error texts.
 type redactor []string
 
-// newRedactor collects a token request's secrets in every form they can be repeated in: plain, as sent, and escaped for a page.
+// newRedactor collects a token request's secrets in every form they can be repeated in: plain, as
+// sent, and escaped for a page.
 func newRedactor(clientID string, form url.Values, clientSecret Secret) redactor {
 	var plain []string
 	for _, name := range secretParams {
@@ -36,7 +44,8 @@ func newRedactor(clientID string, form url.Values, clientSecret Secret) redactor
 			continue
 		}
 		r = append(r, secret)
-		for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret), html.EscapeString(secret)} {
+		for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret),
+			html.EscapeString(secret)} {
 			if escaped != secret {
 				r = append(r, escaped)
 			}
@@ -48,7 +57,8 @@ func newRedactor(clientID string, form url.Values, clientSecret Secret) redactor
 	return r
 }
 
-// basicCredentials is what follows "Basic " in an Authorization header (RFC 6749 section 2.3.1: both parts form-encoded first).
+// basicCredentials is what follows "Basic " in an Authorization header (RFC 6749 section 2.3.1:
+// both parts form-encoded first).
 func basicCredentials(clientID string, clientSecret Secret) string {
 	pair := url.QueryEscape(clientID) + ":" + url.QueryEscape(clientSecret.Reveal())
 	return base64.StdEncoding.EncodeToString([]byte(pair))
@@ -66,7 +76,8 @@ func (r redactor) clean(text string) string {
 	return text
 }
 
-// replacePieces finds the runs of text that are pieces of secret, as a provider prints that cuts what it repeats.
+// replacePieces finds the runs of text that are pieces of secret, as a provider prints that cuts
+// what it repeats.
 func replacePieces(text, secret string) string {
 	var out strings.Builder
 	for i := 0; i < len(text); {
@@ -85,8 +96,9 @@ func replacePieces(text, secret string) string {
 	return out.String()
 }
 
-// oneLine makes a text of a provider's fit for a log line, a page or an error: printable, one line, capped.
-// Not printable are also the marks that turn the direction of writing, which could make a message read as another.
+// oneLine makes a text of a provider's fit for a log line, a page or an error: printable, one line,
+// capped. Not printable are also the marks that turn the direction of writing, which could make a
+// message read as another.
 func oneLine(text string) string { return printable(text, maxDescription) }
 
 func printable(text string, limit int) string {

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// graphPrefixes are the ways to write the resource that a bare scope belongs to, in each cloud and as its application id.
+// graphPrefixes are the ways to write the resource that a bare scope belongs to, in each cloud and
+// as its application id.
 var graphPrefixes = []string{
 	"https://graph.microsoft.com/",
 	"https://graph.microsoft.us/",
@@ -27,8 +28,8 @@ const defaultScope = ".default"
 // scopeToken is RFC 6749 section 3.3: printable ASCII without space, quote and backslash.
 var scopeToken = regexp.MustCompile(`^[\x21\x23-\x5B\x5D-\x7E]+$`)
 
-// CheckScopes says whether one token can be had for these scopes: Entra makes a token for one resource, and does not mix
-// `.default` with named scopes. The error tells what to change.
+// CheckScopes says whether one token can be had for these scopes: Entra makes a token for one
+// resource, and does not mix `.default` with named scopes. The error tells what to change.
 func CheckScopes(scopes []string) error {
 	if len(scopes) == 0 {
 		return errors.New("at least one scope is needed")
@@ -37,7 +38,10 @@ func CheckScopes(scopes []string) error {
 	byDefault, byName := "", ""
 	for _, scope := range scopes {
 		if !scopeToken.MatchString(scope) {
-			return fmt.Errorf("%q is not a scope: a scope is printable ASCII without spaces, quotes and backslashes (list several as separate values)", scope)
+			return fmt.Errorf(
+				"%q is not a scope: a scope is printable ASCII without spaces, quotes and "+
+					"backslashes (list several as separate values)",
+				scope)
 		}
 		of, name := splitScope(scope)
 		if of == "" && slices.Contains(identityScopes, name) {
@@ -47,7 +51,10 @@ func CheckScopes(scopes []string) error {
 			resource, first = of, scope
 		}
 		if of != resource {
-			return fmt.Errorf("%s and %s are of different resources, and a token is for one resource: use one role for each", first, scope)
+			return fmt.Errorf(
+				"%s and %s are of different resources, and a token is for one resource: use "+
+					"one role for each",
+				first, scope)
 		}
 		if name == defaultScope {
 			byDefault = scope
@@ -57,16 +64,21 @@ func CheckScopes(scopes []string) error {
 	}
 	switch {
 	case first == "":
-		return errors.New("openid, profile, email and offline_access are no resource's scopes: name a scope of the API that the token is for")
+		return errors.New(
+			"openid, profile, email and offline_access are no resource's scopes: name a scope " +
+				"of the API that the token is for",
+		)
 	case byDefault != "" && byName != "":
-		return fmt.Errorf("%s cannot stand beside %s: .default already asks for everything that was consented to", byDefault, byName)
+		return fmt.Errorf(
+			"%s cannot stand beside %s: .default already asks for everything that was consented to",
+			byDefault, byName)
 	}
 	return nil
 }
 
-// Missing returns those of the scopes asked for that were not granted, as they were asked for. Entra may grant more than that,
-// in another case, and names Graph's scopes bare or in full. What `.default` and the identity scopes bring is not told by name,
-// so they are never missing.
+// Missing returns those of the scopes asked for that were not granted, as they were asked for.
+// Entra may grant more than that, in another case, and names Graph's scopes bare or in full. What
+// `.default` and the identity scopes bring is not told by name, so they are never missing.
 func Missing(asked, granted []string) []string {
 	have := map[string]bool{}
 	for _, scope := range granted {

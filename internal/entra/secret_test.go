@@ -22,7 +22,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// TestSecretIsNeverPrinted: no verb shows it, JSON stores it.
+// TestSecretIsNeverPrinted checks that no verb shows it, JSON stores it.
 func TestSecretIsNeverPrinted(t *testing.T) {
 	type holder struct{ Token Secret }
 	const plain = "PLAIN-secret-value"
@@ -38,7 +38,9 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	hclog.New(&hclog.LoggerOptions{Output: &out}).Error("message", "secret", secret)
 	slog.New(slog.NewJSONHandler(&out, nil)).Error("message", "secret", secret)
 	slog.New(slog.NewTextHandler(&out, nil)).Error("message", "secret", secret)
-	if strings.Contains(out.String(), plain) || strings.Contains(out.String(), fmt.Sprintf("%x", plain)) || strings.Contains(out.String(), fmt.Sprintf("%X", plain)) {
+	if strings.Contains(out.String(), plain) ||
+		strings.Contains(out.String(), fmt.Sprintf("%x", plain)) ||
+		strings.Contains(out.String(), fmt.Sprintf("%X", plain)) {
 		t.Errorf("printed: %s", out.String())
 	}
 	stored, err := json.Marshal(holder{secret})
@@ -48,16 +50,19 @@ func TestSecretIsNeverPrinted(t *testing.T) {
 	}
 }
 
-// TestSecretInJSON: what is stored comes back, whatever it holds, and what is no JSON string is refused.
+// TestSecretInJSON checks that what is stored comes back, whatever it holds, and what is no JSON
+// string is refused.
 func TestSecretInJSON(t *testing.T) {
-	for _, plain := range []string{"", "a", "eyJ0eXAi.eyJhdWQi-_.c2ln", `a"b`, `a\b`, "a\nb\x00", "pässwörd ☂", "<&>", "\u2028", `"`, "'~ "} {
+	for _, plain := range []string{"", "a", "eyJ0eXAi.eyJhdWQi-_.c2ln", `a"b`, `a\b`, "a\nb\x00",
+		"pässwörd ☂", "<&>", "\u2028", `"`, "'~ "} {
 		stored, err := json.Marshal(Secret(plain))
 		if err != nil {
 			t.Fatal(err)
 		}
 		var back Secret
 		if err := json.Unmarshal(stored, &back); err != nil || back.Reveal() != plain {
-			t.Errorf("%q is stored as %s and comes back as %q, %v", plain, stored, back.Reveal(), err)
+			t.Errorf("%q is stored as %s and comes back as %q, %v", plain, stored, back.Reveal(),
+				err)
 		}
 	}
 	for _, wrong := range []string{"", `"`, `"a`, `a"`, `"a"b"`, `"\"`, "\"a\nb\"", "1", "{}"} {
@@ -68,7 +73,7 @@ func TestSecretInJSON(t *testing.T) {
 	}
 }
 
-// TestClientIsNeverPrinted: nor what holds one.
+// TestClientIsNeverPrinted checks that a client and what holds one show no secret.
 func TestClientIsNeverPrinted(t *testing.T) {
 	p := newProvider(t)
 	certPEM, keyPEM := certificate(t)
@@ -78,7 +83,8 @@ func TestClientIsNeverPrinted(t *testing.T) {
 	}
 	c := p.client(func(cfg *Config) { cfg.Certificate = cert })
 	shown := fmt.Sprintf("%v %+v %#v %v %+v %+v", c, c, c, cert, cert, *c)
-	if strings.Contains(shown, "s3cret-of-the-client") || strings.Contains(shown, signingKeys()[0].D.String()) {
+	if strings.Contains(shown, "s3cret-of-the-client") ||
+		strings.Contains(shown, signingKeys()[0].D.String()) {
 		t.Errorf("printed: %s", shown)
 	}
 }
@@ -86,13 +92,17 @@ func TestClientIsNeverPrinted(t *testing.T) {
 func certificate(t *testing.T) (certPEM string, keyPEM Secret) {
 	t.Helper()
 	key := signingKeys()[0]
-	template := &x509.Certificate{SerialNumber: big.NewInt(7), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(7),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
-		Secret(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
+		Secret(
+			pem.EncodeToMemory(
+				&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}),
+		)
 }
 
 // TestAssertion is what Microsoft's page on certificate credentials asks for.
@@ -120,14 +130,21 @@ func TestAssertion(t *testing.T) {
 		block, _ := pem.Decode([]byte(certPEM))
 		digest := sha256.Sum256(block.Bytes)
 		header := parsed.Headers[0]
-		if header.ExtraHeaders["x5t#S256"] != base64.RawURLEncoding.EncodeToString(digest[:]) || header.ExtraHeaders["typ"] != "JWT" || header.Algorithm != "PS256" {
+		if header.ExtraHeaders["x5t#S256"] != base64.RawURLEncoding.EncodeToString(digest[:]) ||
+			header.ExtraHeaders["typ"] != "JWT" ||
+			header.Algorithm != "PS256" {
 			t.Errorf("header %+v", header)
 		}
-		if claims.Issuer != "client" || claims.Subject != "client" || !claims.Audience.Contains("https://login.example/token") || claims.ID == "" || seen[claims.ID] {
+		if claims.Issuer != "client" || claims.Subject != "client" ||
+			!claims.Audience.Contains("https://login.example/token") ||
+			claims.ID == "" ||
+			seen[claims.ID] {
 			t.Errorf("claims %+v", claims)
 		}
 		seen[claims.ID] = true
-		if life := claims.Expiry.Time().Sub(now); life < 5*time.Minute || life > 10*time.Minute || !claims.NotBefore.Time().Equal(now) || !claims.IssuedAt.Time().Equal(now) {
+		if life := claims.Expiry.Time().Sub(now); life < 5*time.Minute || life > 10*time.Minute ||
+			!claims.NotBefore.Time().Equal(now) ||
+			!claims.IssuedAt.Time().Equal(now) {
 			t.Errorf("it lives %s", life)
 		}
 	}
@@ -136,8 +153,13 @@ func TestAssertion(t *testing.T) {
 func TestRedactor(t *testing.T) {
 	secret := "abcdefghijklmnopqrstuvwxyz0123456789+/="
 	r := newRedactor("id", map[string][]string{"code": {secret}}, "client/secret+value")
-	for _, text := range []string{secret, "abcdefghijklmnopqrstuvwxyz0123456789%2B%2F%3D", secret[:20], secret[5:25], "x" + secret + "y", "client/secret+value", basicCredentials("id", "client/secret+value")} {
-		if got := r.clean("before " + text + " after"); strings.Contains(got, text) || !strings.Contains(got, redacted) || !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
+	for _, text := range []string{secret, "abcdefghijklmnopqrstuvwxyz0123456789%2B%2F%3D",
+		secret[:20], secret[5:25], "x" + secret + "y", "client/secret+value",
+		basicCredentials("id", "client/secret+value")} {
+		if got := r.clean("before " + text + " after"); strings.Contains(got, text) ||
+			!strings.Contains(got, redacted) ||
+			!strings.HasPrefix(got, "before ") ||
+			!strings.HasSuffix(got, " after") {
 			t.Errorf("%q became %q", text, got)
 		}
 	}
@@ -148,7 +170,8 @@ func TestRedactor(t *testing.T) {
 
 func TestPrintable(t *testing.T) {
 	for text, want := range map[string]string{
-		"a\r\nb\tc": "a b c", "\x1b[31mred": "[31mred", "a\u202eb": "a b", "  x ": "x", "\xff\xfe": "", "Grüße": "Grüße",
+		"a\r\nb\tc": "a b c", "\x1b[31mred": "[31mred", "a\u202eb": "a b", "  x ": "x",
+		"\xff\xfe": "", "Grüße": "Grüße",
 	} {
 		if got := oneLine(text); got != want {
 			t.Errorf("%q became %q, want %q", text, got, want)
@@ -162,8 +185,10 @@ func TestPrintable(t *testing.T) {
 func TestRetryAfter(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for header, want := range map[string]time.Duration{
-		"": 0, "60": time.Minute, " 7 ": 7 * time.Second, "0": 0, "-5": 0, "999999999999999999999": time.Hour, "86400": time.Hour, "soon": 0, "1.5": 0,
-		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 11:00:00 GMT": 0, "Tue, 24 Nov 2026 12:00:00 GMT": time.Hour,
+		"": 0, "60": time.Minute, " 7 ": 7 * time.Second, "0": 0, "-5": 0,
+		"999999999999999999999": time.Hour, "86400": time.Hour, "soon": 0, "1.5": 0,
+		"Mon, 23 Nov 2026 12:00:30 GMT": 30 * time.Second, "Mon, 23 Nov 2026 11:00:00 GMT": 0,
+		"Tue, 24 Nov 2026 12:00:00 GMT": time.Hour,
 	} {
 		if got := retryAfter(header, now); got != want {
 			t.Errorf("%q: %s, want %s", header, got, want)
@@ -180,14 +205,18 @@ func TestClaimsParameter(t *testing.T) {
 		{nil, "", "", false},
 		{nil, `{"a":1}`, `{"a":1}`, false},
 		{[]string{"cp1"}, "", `{"access_token":{"xms_cc":{"values":["cp1"]}}}`, false},
-		{[]string{"cp1"}, `{"access_token":null}`, `{"access_token":{"xms_cc":{"values":["cp1"]}}}`, false},
-		{[]string{"cp1"}, `{"access_token":{"nbf":{"value":12345678901234567890}}}`, `{"access_token":{"nbf":{"value":12345678901234567890},"xms_cc":{"values":["cp1"]}}}`, false},
+		{[]string{"cp1"}, `{"access_token":null}`, `{"access_token":{"xms_cc":{"values":["cp1"]}}}`,
+			false},
+		{[]string{"cp1"}, `{"access_token":{"nbf":{"value":12345678901234567890}}}`,
+			`{"access_token":{"nbf":{"value":12345678901234567890},"xms_cc":{"values":["cp1"]}}}`,
+			false},
 		{nil, `[1]`, "", true}, {nil, `null`, "", true}, {[]string{"cp1"}, `x`, "", true},
 	} {
 		c := &Client{cfg: Config{Capabilities: test.capabilities}}
 		got, err := c.claimsParameter(test.own)
 		var e *Error
-		if got != test.want || (err != nil) != test.bad || test.bad && (!errors.As(err, &e) || e.Class != ClassRequest) {
+		if got != test.want || (err != nil) != test.bad ||
+			test.bad && (!errors.As(err, &e) || e.Class != ClassRequest) {
 			t.Errorf("%q with %q: %q, %v", test.own, test.capabilities, got, err)
 		}
 	}

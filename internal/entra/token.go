@@ -20,7 +20,8 @@ const (
 	maxLifetime     = 30 * 24 * time.Hour // no access token is believed to live longer
 )
 
-// CodeRequest redeems an authorization code. Everything but Code is what the authorization URL was made with.
+// CodeRequest redeems an authorization code. Everything but Code is what the authorization URL was
+// made with.
 type CodeRequest struct {
 	Code        Secret
 	Verifier    Secret
@@ -47,15 +48,18 @@ type SignIn struct {
 // Tokens is the answer of a token endpoint, without its ID token.
 type Tokens struct {
 	AccessToken  Secret
-	TokenType    string    // always Bearer: see wireTokens.bearer
-	RefreshToken Secret    // "" = the answer had none
-	Scope        string    // space-separated, as granted; as asked for where the answer does not say
-	Obtained     time.Time // UTC, when the request was sent
-	Expiry       time.Time // UTC; Obtained where the answer says zero or less, five minutes after it where it does not say
+	TokenType    string // always Bearer: see wireTokens.bearer
+	RefreshToken Secret // "" = the answer had none
+	// space-separated, as granted; as asked for where the answer does not say
+	Scope    string
+	Obtained time.Time // UTC, when the request was sent
+	// UTC; Obtained where the answer says zero or less, five minutes after it where it does not say
+	Expiry time.Time
 }
 
-// RedeemCode exchanges an authorization code for tokens and verifies the ID token that comes with them. A code works once:
-// what the verification needs is fetched before it is sent. The error is an *Error.
+// RedeemCode exchanges an authorization code for tokens and verifies the ID token that comes with
+// them. A code works once: what the verification needs is fetched before it is sent. The error is
+// an *Error.
 func (c *Client) RedeemCode(ctx context.Context, r CodeRequest) (*SignIn, error) {
 	if err := c.readyToVerify(ctx); err != nil {
 		return nil, err
@@ -73,8 +77,9 @@ func (c *Client) RedeemCode(ctx context.Context, r CodeRequest) (*SignIn, error)
 	return c.signIn(ctx, answer, &r.Nonce)
 }
 
-// RedeemRefreshToken makes a sign-in of a refresh token that was obtained elsewhere: it uses the token once and verifies the ID
-// token that comes back, which has no nonce of ours. The error is an *Error.
+// RedeemRefreshToken makes a sign-in of a refresh token that was obtained elsewhere: it uses the
+// token once and verifies the ID token that comes back, which has no nonce of ours. The error is an
+// *Error.
 func (c *Client) RedeemRefreshToken(ctx context.Context, r RefreshRequest) (*SignIn, error) {
 	if err := c.readyToVerify(ctx); err != nil {
 		return nil, err
@@ -86,8 +91,8 @@ func (c *Client) RedeemRefreshToken(ctx context.Context, r RefreshRequest) (*Sig
 	return c.signIn(ctx, answer, nil)
 }
 
-// Refresh uses a refresh token: one HTTP request, never repeated here, after discovery where an authority_url needs that.
-// The error is an *Error.
+// Refresh uses a refresh token: one HTTP request, never repeated here, after discovery where an
+// authority_url needs that. The error is an *Error.
 func (c *Client) Refresh(ctx context.Context, r RefreshRequest) (*Tokens, error) {
 	answer, err := c.refresh(ctx, r)
 	if err != nil {
@@ -113,12 +118,14 @@ func (c *Client) refresh(ctx context.Context, r RefreshRequest) (*tokenAnswer, e
 	})
 }
 
-// refreshScopes are those to ask for at a refresh. Entra must be sent them (AADSTS90009 otherwise), but no scope may be among
-// them that was not granted at first (RFC 6749 section 6), and some providers ignore `profile` at the authorize endpoint only
-// to refuse it here: a reserved scope that the provider's discovery does not know is left out.
+// refreshScopes are those to ask for at a refresh. Entra must be sent them (AADSTS90009 otherwise),
+// but no scope may be among them that was not granted at first (RFC 6749 section 6), and some
+// providers ignore `profile` at the authorize endpoint only to refuse it here: a reserved scope
+// that the provider's discovery does not know is left out.
 func refreshScopes(provider *discovery, scopes []string) []string {
 	return slices.DeleteFunc(withReserved(scopes), func(scope string) bool {
-		return len(provider.Scopes) > 0 && slices.Contains(reservedScopes, scope) && !slices.Contains(provider.Scopes, scope)
+		return len(provider.Scopes) > 0 && slices.Contains(reservedScopes, scope) &&
+			!slices.Contains(provider.Scopes, scope)
 	})
 }
 
@@ -142,8 +149,10 @@ type tokenAnswer struct {
 	secrets redactor // of the request
 }
 
-// redeem sends one token request: the grant in form, with the client's credential and the claims added. The error is an *Error.
-func (c *Client) redeem(ctx context.Context, asked []string, claims string, form url.Values) (*tokenAnswer, error) {
+// redeem sends one token request: the grant in form, with the client's credential and the claims
+// added. The error is an *Error.
+func (c *Client) redeem(ctx context.Context, asked []string, claims string,
+	form url.Values) (*tokenAnswer, error) {
 	claims, err := c.claimsParameter(claims)
 	if err != nil {
 		return nil, err
@@ -163,15 +172,19 @@ func (c *Client) redeem(ctx context.Context, asked []string, claims string, form
 }
 
 // post sends a form with the client's credential. The error is an *Error.
-func (c *Client) post(ctx context.Context, provider *discovery, endpoint string, form url.Values) (*answer, redactor, error) {
+func (c *Client) post(ctx context.Context, provider *discovery, endpoint string,
+	form url.Values) (*answer, redactor, error) {
 	authorization, err := c.authenticate(provider, form)
 	if err != nil {
-		return nil, nil, &Error{Class: ClassClient, Description: "the client assertion cannot be signed", Err: err}
+		return nil, nil, &Error{Class: ClassClient,
+			Description: "the client assertion cannot be signed", Err: err}
 	}
 	secrets := newRedactor(c.cfg.ClientID, form, c.cfg.ClientSecret)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint,
+		strings.NewReader(form.Encode()))
 	if err != nil {
-		return nil, nil, &Error{Class: ClassTransient, Description: oneLine("cannot ask " + endpoint), Err: err}
+		return nil, nil, &Error{Class: ClassTransient,
+			Description: oneLine("cannot ask " + endpoint), Err: err}
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if authorization != "" {
@@ -181,10 +194,13 @@ func (c *Client) post(ctx context.Context, provider *discovery, endpoint string,
 	return a, secrets, err
 }
 
-// authenticate adds the client's credential to the form, or returns the Authorization header for the providers that offer
-// nothing else. It never tries one after the other: a code that was sent once is spent.
-func (c *Client) authenticate(provider *discovery, form url.Values) (authorization string, err error) {
-	basicOnly := slices.Contains(provider.AuthMethods, "client_secret_basic") && !slices.Contains(provider.AuthMethods, "client_secret_post")
+// authenticate adds the client's credential to the form, or returns the Authorization header for
+// the providers that offer nothing else. It never tries one after the other: a code that was sent
+// once is spent.
+func (c *Client) authenticate(provider *discovery,
+	form url.Values) (authorization string, err error) {
+	basicOnly := slices.Contains(provider.AuthMethods, "client_secret_basic") &&
+		!slices.Contains(provider.AuthMethods, "client_secret_post")
 	if c.cfg.ClientSecret != "" && basicOnly {
 		return "Basic " + basicCredentials(c.cfg.ClientID, c.cfg.ClientSecret), nil
 	}
@@ -193,7 +209,8 @@ func (c *Client) authenticate(provider *discovery, form url.Values) (authorizati
 	case c.cfg.ClientSecret != "":
 		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
 	case c.cfg.Certificate != nil:
-		assertion, err := c.cfg.Certificate.assertion(c.cfg.ClientID, provider.TokenURL, c.cfg.Now())
+		assertion, err := c.cfg.Certificate.assertion(c.cfg.ClientID, provider.TokenURL,
+			c.cfg.Now())
 		if err != nil {
 			return "", err
 		}
@@ -215,7 +232,8 @@ func (a *answer) tokens(asked []string, secrets redactor, now time.Time) (*token
 	case err != nil:
 		e := a.refusal(secrets, now)
 		e.Class, e.Err = ClassTransient, err
-		e.Description = oneLine("the token answer from " + a.host + " cannot be used: " + err.Error())
+		e.Description = oneLine(
+			"the token answer from " + a.host + " cannot be used: " + err.Error())
 		if errors.Is(err, errNoAccessToken) {
 			e.Class = ClassRequest
 		}
@@ -227,7 +245,8 @@ func (a *answer) tokens(asked []string, secrets redactor, now time.Time) (*token
 
 var (
 	errRefusedWithOK = errors.New("an error with status 200") // not RFC 6749, and seen
-	errNoAccessToken = errors.New("it holds no access token: name a scope of the API that the token is for")
+	errNoAccessToken = errors.New(
+		"it holds no access token: name a scope of the API that the token is for")
 )
 
 // wireTokens is the answer of RFC 6749 section 5.1 and OpenID Connect Core section 3.1.3.3.
@@ -238,7 +257,8 @@ type wireTokens struct {
 	IDToken      string          `json:"id_token"`
 	Scope        json.RawMessage `json:"scope"`
 	ExpiresIn    json.RawMessage `json:"expires_in"` // a number; a string at B2C
-	Error        json.RawMessage `json:"error"`      // (what is raw is never held against the tokens it comes with)
+	// (what is raw is never held against the tokens it comes with)
+	Error json.RawMessage `json:"error"`
 }
 
 // parseTokens reads a successful answer. No error repeats anything of it.
@@ -259,7 +279,8 @@ func parseTokens(body []byte, sent time.Time, asked []string) (*tokenAnswer, err
 	}
 	scope := strings.Fields(text(wire.Scope))
 	if len(scope) == 0 {
-		scope = slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(reservedScopes, s) })
+		scope = slices.DeleteFunc(slices.Clone(asked),
+			func(s string) bool { return slices.Contains(reservedScopes, s) })
 	}
 	return &tokenAnswer{
 		tokens: Tokens{
@@ -274,8 +295,9 @@ func parseTokens(body []byte, sent time.Time, asked []string) (*tokenAnswer, err
 	}, nil
 }
 
-// bearer: a token of another type must not be used by who does not know that type (RFC 6749 section 7.1). It is no word about
-// the user or the grant, so the error is transient. A missing type counts as Bearer.
+// bearer reports whether the token is a bearer token. One of another type must not be used by who
+// does not know that type (RFC 6749 section 7.1). It is no word about the user or the grant, so the
+// error is transient. A missing type counts as Bearer.
 func (w wireTokens) bearer() bool {
 	return w.TokenType == "" || strings.EqualFold(w.TokenType, "Bearer")
 }
@@ -283,7 +305,8 @@ func (w wireTokens) bearer() bool {
 // lifetime reads expires_in: seconds as a number or as a string, with or without a fraction.
 func lifetime(raw json.RawMessage) time.Duration {
 	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
-	tooLarge := errors.Is(err, strconv.ErrRange) // a number all the same, unlike the words for NaN and infinity
+	tooLarge := errors.Is(err,
+		strconv.ErrRange) // a number all the same, unlike the words for NaN and infinity
 	if err != nil && !tooLarge || math.IsNaN(seconds) || math.IsInf(seconds, 0) && !tooLarge {
 		return defaultLifetime
 	}

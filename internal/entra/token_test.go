@@ -15,9 +15,12 @@ import (
 	"time"
 )
 
-var goodRefresh = RefreshRequest{RefreshToken: "the-refresh-token-that-is-stored", Scopes: []string{"User.Read"}}
+var goodRefresh = RefreshRequest{
+	RefreshToken: "the-refresh-token-that-is-stored",
+	Scopes:       []string{"User.Read"},
+}
 
-// TestRedeemCodeForm: what goes over the wire, and that it goes once.
+// TestRedeemCodeForm checks what goes over the wire, and that it goes once.
 func TestRedeemCodeForm(t *testing.T) {
 	p := newProvider(t)
 	signIn, err := p.client(nil).RedeemCode(context.Background(), goodCode)
@@ -26,17 +29,24 @@ func TestRedeemCodeForm(t *testing.T) {
 	}
 	form, header := p.lastForm()
 	want := url.Values{
-		"grant_type": {"authorization_code"}, "code": {goodCode.Code.Reveal()}, "code_verifier": {goodCode.Verifier.Reveal()},
-		"redirect_uri": {goodCode.RedirectURI}, "scope": {"User.Read openid profile offline_access"},
+		"grant_type": {
+			"authorization_code",
+		}, "code": {goodCode.Code.Reveal()}, "code_verifier": {goodCode.Verifier.Reveal()},
+		"redirect_uri": {
+			goodCode.RedirectURI}, "scope": {"User.Read openid profile offline_access"},
 		"client_id": {testClient}, "client_secret": {"s3cret-of-the-client"},
 	}
 	if form.Encode() != want.Encode() {
 		t.Errorf("sent %v", form)
 	}
-	if id := header.Get("client-request-id"); len(id) != 36 || header.Get("Accept") != "application/json" || header.Get("Authorization") != "" {
+	if id := header.Get("client-request-id"); len(id) != 36 ||
+		header.Get("Accept") != "application/json" ||
+		header.Get("Authorization") != "" {
 		t.Errorf("headers %v", header)
 	}
-	if signIn.User.ObjectID != "object" || signIn.Tokens.AccessToken != "the-access-token" || signIn.Tokens.RefreshToken != "the-next-refresh-token" || !signIn.Tokens.Expiry.Equal(p.now.Add(time.Hour)) {
+	if signIn.User.ObjectID != "object" || signIn.Tokens.AccessToken != "the-access-token" ||
+		signIn.Tokens.RefreshToken != "the-next-refresh-token" ||
+		!signIn.Tokens.Expiry.Equal(p.now.Add(time.Hour)) {
 		t.Errorf("got %+v", signIn.User)
 	}
 	if p.count("/token") != 1 {
@@ -53,10 +63,13 @@ func TestRefreshForm(t *testing.T) {
 		t.Fatal(err)
 	}
 	form, _ := p.lastForm()
-	if form.Get("grant_type") != "refresh_token" || form.Get("refresh_token") != goodRefresh.RefreshToken.Reveal() || form.Get("scope") != "User.Read openid profile offline_access" {
+	if form.Get("grant_type") != "refresh_token" ||
+		form.Get("refresh_token") != goodRefresh.RefreshToken.Reveal() ||
+		form.Get("scope") != "User.Read openid profile offline_access" {
 		t.Errorf("sent %v", form)
 	}
-	if got, want := form.Get("claims"), `{"access_token":{"acrs":{"essential":true,"value":"c1"},"xms_cc":{"values":["cp1"]}}}`; got != want {
+	if got, want := form.Get("claims"),
+		`{"access_token":{"acrs":{"essential":true,"value":"c1"},"xms_cc":{"values":["cp1"]}}}`; got != want {
 		t.Errorf("claims %s, want %s", got, want)
 	}
 	if p.count("/token") != 1 || p.count("/keys") != 0 {
@@ -64,15 +77,16 @@ func TestRefreshForm(t *testing.T) {
 	}
 }
 
-// TestClientAuthentication: in the body, in a header only where nothing else is
-// offered, not at all for a public client.
+// TestClientAuthentication checks that the credential is in the body, in a header only where
+// nothing else is offered, not at all for a public client.
 func TestClientAuthentication(t *testing.T) {
 	for name, test := range map[string]struct {
 		methods []string
 		secret  Secret
 		basic   bool
 	}{
-		"both offered":       {[]string{"client_secret_basic", "client_secret_post"}, "s e+c/r:e%t", false},
+		"both offered": {[]string{"client_secret_basic", "client_secret_post"}, "s e+c/r:e%t",
+			false},
 		"only basic":         {[]string{"client_secret_basic"}, "s e+c/r:e%t", true},
 		"nothing said":       {nil, "s e+c/r:e%t", false},
 		"public, only basic": {[]string{"client_secret_basic"}, "", false},
@@ -80,15 +94,19 @@ func TestClientAuthentication(t *testing.T) {
 	} {
 		p := newProvider(t)
 		p.document["token_endpoint_auth_methods_supported"] = test.methods
-		if _, err := p.client(func(cfg *Config) { cfg.ClientSecret = test.secret }).Refresh(context.Background(), goodRefresh); err != nil {
+		if _, err := p.client(func(cfg *Config) { cfg.ClientSecret = test.secret }).Refresh(
+			context.Background(), goodRefresh); err != nil {
 			t.Fatal(err)
 		}
 		form, header := p.lastForm()
 		wantHeader := ""
 		if test.basic {
-			wantHeader = "Basic " + base64.StdEncoding.EncodeToString([]byte(testClient+":s+e%2Bc%2Fr%3Ae%25t"))
+			wantHeader = "Basic " + base64.StdEncoding.EncodeToString(
+				[]byte(testClient+":s+e%2Bc%2Fr%3Ae%25t"))
 		}
-		if header.Get("Authorization") != wantHeader || form.Has("client_secret") != (test.secret != "" && !test.basic) || form.Has("client_id") == test.basic {
+		if header.Get("Authorization") != wantHeader ||
+			form.Has("client_secret") != (test.secret != "" && !test.basic) ||
+			form.Has("client_id") == test.basic {
 			t.Errorf("%s: sent %v, %q", name, form, header.Get("Authorization"))
 		}
 	}
@@ -98,8 +116,11 @@ func TestExpiresIn(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
 	for raw, want := range map[string]time.Duration{
-		`3600`: time.Hour, `"3600"`: time.Hour, `3599.9`: 3599 * time.Second, `"3599.9"`: 3599 * time.Second, `0`: 0, `-5`: 0, `"-5"`: 0,
-		`1e300`: maxLifetime, `9999999999999999999999`: maxLifetime, `null`: defaultLifetime, `"soon"`: defaultLifetime, `{}`: defaultLifetime, `[1]`: defaultLifetime, `true`: defaultLifetime, `"NaN"`: defaultLifetime, `""`: defaultLifetime,
+		`3600`: time.Hour, `"3600"`: time.Hour, `3599.9`: 3599 * time.Second,
+		`"3599.9"`: 3599 * time.Second, `0`: 0, `-5`: 0, `"-5"`: 0,
+		`1e300`: maxLifetime, `9999999999999999999999`: maxLifetime, `null`: defaultLifetime,
+		`"soon"`: defaultLifetime, `{}`: defaultLifetime, `[1]`: defaultLifetime,
+		`true`: defaultLifetime, `"NaN"`: defaultLifetime, `""`: defaultLifetime,
 	} {
 		p.setAnswer(200, nil, `{"access_token":"a","expires_in":`+raw+`}`)
 		tokens, err := c.Refresh(context.Background(), goodRefresh)
@@ -113,12 +134,15 @@ func TestExpiresIn(t *testing.T) {
 	}
 	p.setAnswer(200, nil, `{"access_token":"a"}`)
 	tokens, err := c.Refresh(context.Background(), goodRefresh)
-	if err != nil || tokens.Expiry.Sub(tokens.Obtained) != defaultLifetime || tokens.Scope != "User.Read" || tokens.TokenType != "Bearer" || tokens.RefreshToken != "" {
+	if err != nil || tokens.Expiry.Sub(tokens.Obtained) != defaultLifetime ||
+		tokens.Scope != "User.Read" ||
+		tokens.TokenType != "Bearer" ||
+		tokens.RefreshToken != "" {
 		t.Errorf("the least of an answer is read as %+v, %v", tokens, err)
 	}
 }
 
-// TestUnusableAnswers: what is no answer is no word about the user either, and is
+// TestUnusableAnswers checks that what is no answer is no word about the user either, and is
 // never repeated.
 func TestUnusableAnswers(t *testing.T) {
 	p := newProvider(t)
@@ -130,28 +154,35 @@ func TestUnusableAnswers(t *testing.T) {
 		class  Class
 		retry  time.Duration
 	}{
-		"HTML":                  {200, nil, "<html>MARK</html>", ClassTransient, 0},
-		"half of JSON":          {200, nil, `{"access_token":"MARK`, ClassTransient, 0},
-		"a JSON list":           {200, nil, `["MARK"]`, ClassTransient, 0},
-		"nothing":               {200, nil, "", ClassTransient, 0},
-		"no access token":       {200, nil, `{"refresh_token":"MARK"}`, ClassTransient, 0},
-		"only an ID token":      {200, nil, `{"id_token":"MARK"}`, ClassRequest, 0},
-		"another type of token": {200, nil, `{"access_token":"MARK","token_type":"pop"}`, ClassTransient, 0},
-		"an error with 200":     {200, nil, `{"error":"invalid_grant","error_description":"AADSTS50173: gone"}`, ClassUser, 0},
-		"too large":             {200, nil, `{"access_token":"` + strings.Repeat("MARK", 1<<19) + `"}`, ClassTransient, 0},
-		"a redirect":            {302, http.Header{"Location": {"https://evil.example/"}}, "MARK", ClassTransient, 0},
-		"429 in words":          {429, http.Header{"Retry-After": {"60"}}, "MARK: slow down", ClassTransient, time.Minute},
-		"429, JSON":             {429, http.Header{"Retry-After": {"7"}}, `{"error":"invalid_grant"}`, ClassTransient, 7 * time.Second},
-		"503 of a gateway":      {503, nil, "<h1>MARK</h1>", ClassTransient, 0},
-		"400 in words":          {400, nil, "MARK", ClassTransient, 0},
-		"404":                   {404, nil, "MARK", ClassTransient, 0},
+		"HTML":             {200, nil, "<html>MARK</html>", ClassTransient, 0},
+		"half of JSON":     {200, nil, `{"access_token":"MARK`, ClassTransient, 0},
+		"a JSON list":      {200, nil, `["MARK"]`, ClassTransient, 0},
+		"nothing":          {200, nil, "", ClassTransient, 0},
+		"no access token":  {200, nil, `{"refresh_token":"MARK"}`, ClassTransient, 0},
+		"only an ID token": {200, nil, `{"id_token":"MARK"}`, ClassRequest, 0},
+		"another type of token": {200, nil, `{"access_token":"MARK","token_type":"pop"}`,
+			ClassTransient, 0},
+		"an error with 200": {200, nil,
+			`{"error":"invalid_grant","error_description":"AADSTS50173: gone"}`, ClassUser, 0},
+		"too large": {200, nil,
+			`{"access_token":"` + strings.Repeat("MARK", 1<<19) + `"}`, ClassTransient, 0},
+		"a redirect": {302, http.Header{"Location": {"https://evil.example/"}}, "MARK",
+			ClassTransient, 0},
+		"429 in words": {429, http.Header{"Retry-After": {"60"}}, "MARK: slow down",
+			ClassTransient, time.Minute},
+		"429, JSON": {429, http.Header{"Retry-After": {"7"}},
+			`{"error":"invalid_grant"}`, ClassTransient, 7 * time.Second},
+		"503 of a gateway": {503, nil, "<h1>MARK</h1>", ClassTransient, 0},
+		"400 in words":     {400, nil, "MARK", ClassTransient, 0},
+		"404":              {404, nil, "MARK", ClassTransient, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p.setAnswer(test.status, test.header, test.body)
 			before := p.count("/token")
 			tokens, err := c.Refresh(context.Background(), goodRefresh)
 			var e *Error
-			if !errors.As(err, &e) || e.Class != test.class || e.RetryAfter != test.retry || tokens != nil {
+			if !errors.As(err, &e) || e.Class != test.class || e.RetryAfter != test.retry ||
+				tokens != nil {
 				t.Fatalf("answered %v, %+v", tokens, err)
 			}
 			if strings.Contains(err.Error()+e.Reason(), "MARK") {
@@ -164,13 +195,19 @@ func TestUnusableAnswers(t *testing.T) {
 	}
 }
 
-// TestNoSecretInErrors: a provider that repeats what it was sent is not repeated.
+// TestNoSecretInErrors checks that a provider that repeats what it was sent is not repeated.
 func TestNoSecretInErrors(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
 	p.answer = func(form url.Values) (int, http.Header, string) {
-		said := strings.Join([]string{form.Get("code"), form.Get("client_secret"), form.Get("code_verifier"), form.Get("refresh_token"), url.QueryEscape(form.Get("code"))}, " and ")
-		return 400, nil, fmt.Sprintf(`{"error":"invalid_grant","error_description":"AADSTS70000: %s was sent","correlation_id":"%s","suberror":"%s"}`, said, form.Get("code"), form.Get("client_secret"))
+		said := strings.Join(
+			[]string{form.Get("code"), form.Get("client_secret"), form.Get("code_verifier"),
+				form.Get("refresh_token"), url.QueryEscape(form.Get("code"))},
+			" and ",
+		)
+		return 400, nil, fmt.Sprintf(
+			`{"error":"invalid_grant","error_description":"AADSTS70000: %s was sent","correlation_id":"%s","suberror":"%s"}`,
+			said, form.Get("code"), form.Get("client_secret"))
 	}
 	_, err1 := c.RedeemCode(context.Background(), goodCode)
 	_, err2 := c.Refresh(context.Background(), goodRefresh)
@@ -180,7 +217,8 @@ func TestNoSecretInErrors(t *testing.T) {
 			t.Fatalf("answered %v", err)
 		}
 		shown := fmt.Sprintf("%v %+v %s", err, *e, e.Reason())
-		for _, secret := range []Secret{goodCode.Code, goodCode.Verifier, goodRefresh.RefreshToken, "s3cret-of-the-client"} {
+		for _, secret := range []Secret{goodCode.Code, goodCode.Verifier, goodRefresh.RefreshToken,
+			"s3cret-of-the-client"} {
 			if strings.Contains(shown, secret.Reveal()) {
 				t.Errorf("%q is shown: %s", secret.Reveal(), shown)
 			}
@@ -195,13 +233,21 @@ func TestNoSecretInErrors(t *testing.T) {
 func TestErrorDetails(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
-	p.setAnswer(400, nil, `{"error":"invalid_grant","error_description":"AADSTS50173: The provided grant has expired due to it being revoked. The user might have changed or reset their password.\r\nTrace ID: 11111111-2222-3333-4444-555555555555\r\nCorrelation ID: 66666666-7777-8888-9999-000000000000\r\nTimestamp: 2026-11-23 18:00:00Z","error_codes":[50173],"suberror":"bad_token","claims":"{\"access_token\":{\"a\":1}}"}`)
+	p.setAnswer(
+		400,
+		nil,
+		`{"error":"invalid_grant","error_description":"AADSTS50173: The provided grant has expired due to it being revoked. The user might have changed or reset their password.\r\nTrace ID: 11111111-2222-3333-4444-555555555555\r\nCorrelation ID: 66666666-7777-8888-9999-000000000000\r\nTimestamp: 2026-11-23 18:00:00Z","error_codes":[50173],"suberror":"bad_token","claims":"{\"access_token\":{\"a\":1}}"}`,
+	)
 	_, err := c.Refresh(context.Background(), goodRefresh)
 	var e *Error
 	if !errors.As(err, &e) {
 		t.Fatal(err)
 	}
-	if e.AADSTS != 50173 || e.Suberror != "bad_token" || e.CorrelationID != "66666666-7777-8888-9999-000000000000" || e.TraceID != "11111111-2222-3333-4444-555555555555" || e.Claims != `{"access_token":{"a":1}}` || e.Status != 400 {
+	if e.AADSTS != 50173 || e.Suberror != "bad_token" ||
+		e.CorrelationID != "66666666-7777-8888-9999-000000000000" ||
+		e.TraceID != "11111111-2222-3333-4444-555555555555" ||
+		e.Claims != `{"access_token":{"a":1}}` ||
+		e.Status != 400 {
 		t.Errorf("kept %+v", e)
 	}
 	if want := "AADSTS50173: The provided grant has expired due to it being revoked"; e.Reason() != want {
@@ -218,12 +264,13 @@ func TestErrorDetails(t *testing.T) {
 	}
 }
 
-// TestRefreshForAnotherUser: such an answer is worth nothing.
+// TestRefreshForAnotherUser checks that such an answer is worth nothing.
 func TestRefreshForAnotherUser(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
 	request := goodRefresh
-	request.User = Identity{Issuer: p.issuer(testTenant), Subject: "subject", TenantID: testTenant, ObjectID: "object"}
+	request.User = Identity{Issuer: p.issuer(testTenant), Subject: "subject", TenantID: testTenant,
+		ObjectID: "object"}
 	for name, test := range map[string]struct {
 		idToken any
 		works   bool
@@ -238,7 +285,8 @@ func TestRefreshForAnotherUser(t *testing.T) {
 		p.setAnswer(200, nil, p.tokens(map[string]any{"id_token": test.idToken}))
 		tokens, err := c.Refresh(context.Background(), request)
 		var e *Error
-		if test.works != (err == nil) || !test.works && (!errors.As(err, &e) || e.Class != ClassSignIn || tokens != nil) {
+		if test.works != (err == nil) ||
+			!test.works && (!errors.As(err, &e) || e.Class != ClassSignIn || tokens != nil) {
 			t.Errorf("%s: %v, %v", name, tokens, err)
 		}
 	}
@@ -248,8 +296,10 @@ func TestRefreshForAnotherUser(t *testing.T) {
 func TestRedeemRefreshToken(t *testing.T) {
 	p := newProvider(t)
 	c := p.client(nil)
-	p.setAnswer(200, nil, p.tokens(map[string]any{"id_token": p.idToken(map[string]any{"nonce": nil})}))
-	if signIn, err := c.RedeemRefreshToken(context.Background(), goodRefresh); err != nil || signIn.User.ObjectID != "object" {
+	p.setAnswer(200, nil,
+		p.tokens(map[string]any{"id_token": p.idToken(map[string]any{"nonce": nil})}))
+	if signIn, err := c.RedeemRefreshToken(context.Background(), goodRefresh); err != nil ||
+		signIn.User.ObjectID != "object" {
 		t.Errorf("got %v, %v", signIn, err)
 	}
 	p.setAnswer(200, nil, p.tokens(map[string]any{"id_token": nil}))
@@ -258,7 +308,7 @@ func TestRedeemRefreshToken(t *testing.T) {
 	}
 }
 
-// TestNoAnswer: whatever keeps an answer from coming is transient, within the
+// TestNoAnswer checks that whatever keeps an answer from coming is transient, within the
 // request's own time.
 func TestNoAnswer(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -280,12 +330,14 @@ func TestNoAnswer(t *testing.T) {
 		"untrusted": func(cfg *Config) { cfg.CAPEM = "" },
 		"nobody":    func(cfg *Config) { cfg.AuthorityURL = "https://127.0.0.1:1/x" },
 		"silence": func(cfg *Config) {
-			cfg.AuthorityURL, cfg.RequestTimeout = "https://"+listener.Addr().String()+"/x", 50*time.Millisecond
+			cfg.AuthorityURL, cfg.RequestTimeout = "https://"+listener.Addr().String()+"/x",
+				50*time.Millisecond
 		},
 	} {
 		_, err := p.client(change).Refresh(context.Background(), goodRefresh)
 		var e *Error
-		if !errors.As(err, &e) || e.Class != ClassTransient || e.Status != 0 || !e.NoAnswer() || e.CorrelationID == "" {
+		if !errors.As(err, &e) || e.Class != ClassTransient || e.Status != 0 || !e.NoAnswer() ||
+			e.CorrelationID == "" {
 			t.Errorf("%s: %+v", name, err)
 		}
 	}

@@ -24,7 +24,8 @@ const redirectURI = "https://vault.example.com/v1/entra/callback"
 // walk is a client of the simulator's confidential app, with changes.
 func walk(t *testing.T, srv *entratest.Server, change func(*entra.Config)) *entra.Client {
 	t.Helper()
-	cfg := entra.Config{AuthorityURL: srv.Authority(), CAPEM: srv.CAPEM(), ClientID: srv.App.ClientID, ClientSecret: entra.Secret(srv.App.Secret())}
+	cfg := entra.Config{AuthorityURL: srv.Authority(), CAPEM: srv.CAPEM(),
+		ClientID: srv.App.ClientID, ClientSecret: entra.Secret(srv.App.Secret())}
 	if change != nil {
 		change(&cfg)
 	}
@@ -37,17 +38,20 @@ func walk(t *testing.T, srv *entratest.Server, change func(*entra.Config)) *entr
 }
 
 // attempt is one login up to the redirect: the request that redeems its code.
-func attempt(t *testing.T, srv *entratest.Server, c *entra.Client, user string, scopes ...string) entra.CodeRequest {
+func attempt(t *testing.T, srv *entratest.Server, c *entra.Client, user string,
+	scopes ...string) entra.CodeRequest {
 	t.Helper()
 	return attemptAt(t, srv, c, "", user, scopes...)
 }
 
 // attemptAt is the same at another authorization endpoint than the client's; "" = the client's.
-func attemptAt(t *testing.T, srv *entratest.Server, c *entra.Client, endpoint, user string, scopes ...string) entra.CodeRequest {
+func attemptAt(t *testing.T, srv *entratest.Server, c *entra.Client, endpoint, user string,
+	scopes ...string) entra.CodeRequest {
 	t.Helper()
 	verifier, nonce, state := entra.Secret(entra.NewRandom()), entra.NewRandom(), entra.NewRandom()
 	authURL, err := c.AuthorizeURL(t.Context(), entra.AuthorizeRequest{
-		RedirectURI: redirectURI, ResponseMode: "form_post", State: state, Nonce: nonce, Verifier: verifier, Scopes: scopes,
+		RedirectURI: redirectURI, ResponseMode: "form_post", State: state, Nonce: nonce,
+		Verifier: verifier, Scopes: scopes,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -59,15 +63,19 @@ func attemptAt(t *testing.T, srv *entratest.Server, c *entra.Client, endpoint, u
 	if err != nil {
 		t.Fatal(err)
 	}
-	if redirect.Params.Get("state") != state || redirect.URI != redirectURI || redirect.Method != "POST" {
+	if redirect.Params.Get("state") != state || redirect.URI != redirectURI ||
+		redirect.Method != "POST" {
 		t.Fatalf("redirected to %+v", redirect)
 	}
 	return entra.CodeRequest{
-		Code: entra.Secret(redirect.Params.Get("code")), Verifier: verifier, Nonce: entra.Secret(nonce), RedirectURI: redirectURI, Scopes: scopes,
+		Code: entra.Secret(
+			redirect.Params.Get("code"),
+		), Verifier: verifier, Nonce: entra.Secret(nonce), RedirectURI: redirectURI, Scopes: scopes,
 	}
 }
 
-func signIn(t *testing.T, srv *entratest.Server, c *entra.Client, user string, scopes ...string) *entra.SignIn {
+func signIn(t *testing.T, srv *entratest.Server, c *entra.Client, user string,
+	scopes ...string) *entra.SignIn {
 	t.Helper()
 	in, err := c.RedeemCode(t.Context(), attempt(t, srv, c, user, scopes...))
 	if err != nil {
@@ -96,40 +104,56 @@ func TestWalk(t *testing.T) {
 	in := signIn(t, srv, c, "alice", "User.Read", "Mail.Read")
 	alice, _ := srv.User("alice")
 	want := entra.Identity{
-		Issuer: srv.Authority(), Subject: in.User.Subject, TenantID: srv.Tenant(), ObjectID: alice.ObjectID,
-		Username: "alice@contoso.example", PreferredUsername: "alice@contoso.example", Name: alice.Name,
+		Issuer: srv.Authority(), Subject: in.User.Subject, TenantID: srv.Tenant(),
+		ObjectID: alice.ObjectID,
+		Username: "alice@contoso.example", PreferredUsername: "alice@contoso.example",
+		Name: alice.Name,
 	}
-	if in.User != want || in.User.Subject == "" || in.Tokens.RefreshToken == "" || len(entra.Missing([]string{"User.Read", "Mail.Read"}, strings.Fields(in.Tokens.Scope))) != 0 {
+	if in.User != want || in.User.Subject == "" || in.Tokens.RefreshToken == "" ||
+		len(
+			entra.Missing([]string{"User.Read", "Mail.Read"}, strings.Fields(in.Tokens.Scope)),
+		) != 0 {
 		t.Errorf("signed in %+v with %+v", in.User, in.Tokens)
 	}
-	if token, live := srv.Introspect(in.Tokens.AccessToken.Reveal()); !live || token.Username != "alice@contoso.example" || in.Tokens.Obtained.Before(before.Add(-time.Second)) || in.Tokens.Expiry.After(token.Expires.Add(time.Second)) {
+	if token, live := srv.Introspect(in.Tokens.AccessToken.Reveal()); !live ||
+		token.Username != "alice@contoso.example" ||
+		in.Tokens.Obtained.Before(before.Add(-time.Second)) ||
+		in.Tokens.Expiry.After(token.Expires.Add(time.Second)) {
 		t.Errorf("the token is %+v, and believed to live until %s", token, in.Tokens.Expiry)
 	}
 
 	refresh := in.Tokens.RefreshToken
 	for _, scope := range []string{"User.Read", "https://graph.microsoft.com/.default"} {
-		tokens, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: refresh, Scopes: []string{scope}, User: in.User})
+		tokens, err := c.Refresh(t.Context(),
+			entra.RefreshRequest{RefreshToken: refresh, Scopes: []string{scope}, User: in.User})
 		if err != nil || tokens.RefreshToken == "" || tokens.RefreshToken == refresh {
 			t.Fatalf("%s: %+v, %v", scope, tokens, err)
 		}
-		if token, live := srv.Introspect(tokens.AccessToken.Reveal()); !live || token.ObjectID != alice.ObjectID {
+		if token, live := srv.Introspect(tokens.AccessToken.Reveal()); !live ||
+			token.ObjectID != alice.ObjectID {
 			t.Errorf("%s: the token is %+v", scope, token)
 		}
 		refresh = tokens.RefreshToken
 	}
 	counts := srv.Count(entratest.Match{Endpoint: entratest.Discovery})
-	if keys := srv.Count(entratest.Match{Endpoint: entratest.Keys}); counts != 2 && counts != 1 || keys != 1 {
+	if keys := srv.Count(entratest.Match{Endpoint: entratest.Keys}); counts != 2 && counts != 1 ||
+		keys != 1 {
 		t.Errorf("%d fetches of discovery, %d of keys", counts, keys)
 	}
-	_, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: refresh, Scopes: []string{"https://management.azure.com//.default"}, User: in.User})
+	_, err := c.Refresh(
+		t.Context(),
+		entra.RefreshRequest{RefreshToken: refresh,
+			Scopes: []string{"https://management.azure.com//.default"}, User: in.User},
+	)
 	wantError(t, "a resource without consent", err, entra.ClassResource, 65001)
-	imported, err := c.RedeemRefreshToken(t.Context(), entra.RefreshRequest{RefreshToken: refresh, Scopes: []string{"User.Read"}})
+	imported, err := c.RedeemRefreshToken(t.Context(),
+		entra.RefreshRequest{RefreshToken: refresh, Scopes: []string{"User.Read"}})
 	if err != nil || !imported.User.Is(in.User) {
 		t.Errorf("imported %+v, %v", imported, err)
 	}
 }
 
-// TestWalkRefusals: what the simulator, strict as Entra, finds wrong with a code.
+// TestWalkRefusals checks what the simulator, strict as Entra, finds wrong with a code.
 func TestWalkRefusals(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
 	c := walk(t, srv, nil)
@@ -146,15 +170,21 @@ func TestWalkRefusals(t *testing.T) {
 	wantError(t, "a code again", err, entra.ClassSignIn, 54005)
 
 	secret := entra.Secret("wrong-secret-that-must-not-show")
-	_, err = walk(t, srv, func(cfg *entra.Config) { cfg.ClientSecret = secret }).RedeemCode(t.Context(), attempt(t, srv, c, "alice", "User.Read"))
+	_, err = walk(t, srv, func(cfg *entra.Config) { cfg.ClientSecret = secret }).RedeemCode(
+		t.Context(), attempt(t, srv, c, "alice", "User.Read"))
 	wantError(t, "a wrong secret", err, entra.ClassClient, 7000215)
 	if strings.Contains(err.Error(), secret.Reveal()) {
 		t.Errorf("the secret is shown: %v", err)
 	}
-	_, err = walk(t, srv, func(cfg *entra.Config) { cfg.ClientSecret = "" }).RedeemCode(t.Context(), attempt(t, srv, c, "alice", "User.Read"))
+	_, err = walk(t, srv, func(cfg *entra.Config) { cfg.ClientSecret = "" }).RedeemCode(t.Context(),
+		attempt(t, srv, c, "alice", "User.Read"))
 	wantError(t, "no secret", err, entra.ClassClient, 7000218)
 
-	cancelled, err := c.AuthorizeURL(t.Context(), entra.AuthorizeRequest{RedirectURI: redirectURI, State: "s", Nonce: "n", Verifier: entra.Secret(entra.NewRandom()), Scopes: []string{"User.Read"}})
+	cancelled, err := c.AuthorizeURL(
+		t.Context(),
+		entra.AuthorizeRequest{RedirectURI: redirectURI, State: "s", Nonce: "n",
+			Verifier: entra.Secret(entra.NewRandom()), Scopes: []string{"User.Read"}},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,14 +193,16 @@ func TestWalkRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	say := func(v url.Values) *entra.Error {
-		return entra.AuthorizeError(v.Get("error"), v.Get("error_description"), v.Get("error_subcode"))
+		return entra.AuthorizeError(v.Get("error"), v.Get("error_description"),
+			v.Get("error_subcode"))
 	}
-	if e := say(redirect.Params); e.Class != entra.ClassSignIn || e.Code != "access_denied" || e.Suberror != "cancel" {
+	if e := say(redirect.Params); e.Class != entra.ClassSignIn || e.Code != "access_denied" ||
+		e.Suberror != "cancel" {
 		t.Errorf("cancelled: %+v", e)
 	}
 }
 
-// TestWalkUserStates: what befalls a user reaches the caller as the right class.
+// TestWalkUserStates checks that what befalls a user reaches the caller as the right class.
 func TestWalkUserStates(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
 	c := walk(t, srv, nil)
@@ -190,7 +222,11 @@ func TestWalkUserStates(t *testing.T) {
 		if err := srv.SetUserState("alice", state); err != nil {
 			t.Fatal(err)
 		}
-		_, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"}, User: in.User})
+		_, err := c.Refresh(
+			t.Context(),
+			entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken,
+				Scopes: []string{"User.Read"}, User: in.User},
+		)
 		wantError(t, string(state), err, want.class, want.number)
 		if err := srv.SetUserState("alice", entratest.StateActive); err != nil {
 			t.Fatal(err)
@@ -199,7 +235,7 @@ func TestWalkUserStates(t *testing.T) {
 	}
 }
 
-// TestWalkKeyRollover: new keys beside the old, and new keys instead of them.
+// TestWalkKeyRollover checks new keys beside the old ones, and new keys instead of them.
 func TestWalkKeyRollover(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
 	c := walk(t, srv, nil)
@@ -215,17 +251,24 @@ func TestWalkKeyRollover(t *testing.T) {
 	}
 }
 
-// TestWalkIDTokenFaults: every way the simulator can spoil an ID token ends the sign-in, and gives no tokens.
+// TestWalkIDTokenFaults checks that every way the simulator can spoil an ID token ends the sign-in,
+// and gives no tokens.
 func TestWalkIDTokenFaults(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
 	for _, kind := range []entratest.IDTokenKind{
-		entratest.IDWrongSignature, entratest.IDUnknownKey, entratest.IDAlgNone, entratest.IDAlgHS256, entratest.IDWrongAudience, entratest.IDWrongNonce, entratest.IDNoNonce,
-		entratest.IDWrongIssuer, entratest.IDWrongTenant, entratest.IDTenantNoGUID, entratest.IDExpired, entratest.IDNotYetValid, entratest.IDGarbage,
+		entratest.IDWrongSignature, entratest.IDUnknownKey, entratest.IDAlgNone,
+		entratest.IDAlgHS256, entratest.IDWrongAudience, entratest.IDWrongNonce,
+		entratest.IDNoNonce,
+		entratest.IDWrongIssuer, entratest.IDWrongTenant, entratest.IDTenantNoGUID,
+		entratest.IDExpired, entratest.IDNotYetValid, entratest.IDGarbage,
 	} {
 		t.Run(string(kind), func(t *testing.T) {
 			c := walk(t, srv, func(cfg *entra.Config) { cfg.TenantID = srv.Tenant() })
 			request := attempt(t, srv, c, "alice", "User.Read")
-			id := srv.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Times: 1, IDToken: &entratest.IDTokenFault{Kind: kind}})
+			id := srv.Faults.Add(
+				entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Times: 1,
+					IDToken: &entratest.IDTokenFault{Kind: kind}},
+			)
 			in, err := c.RedeemCode(t.Context(), request)
 			wantError(t, "the sign-in", err, entra.ClassSignIn, 0)
 			if in != nil || srv.Faults.Fired(id) != 1 {
@@ -235,20 +278,28 @@ func TestWalkIDTokenFaults(t *testing.T) {
 	}
 	c := walk(t, srv, nil)
 	in := signIn(t, srv, c, "alice", "User.Read")
-	srv.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Times: 1, IDToken: &entratest.IDTokenFault{Kind: entratest.IDOtherUser}})
-	tokens, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"}, User: in.User})
+	srv.Faults.Add(
+		entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Times: 1,
+			IDToken: &entratest.IDTokenFault{Kind: entratest.IDOtherUser}},
+	)
+	tokens, err := c.Refresh(
+		t.Context(),
+		entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"},
+			User: in.User},
+	)
 	wantError(t, "a refresh for another user", err, entra.ClassSignIn, 0)
 	if tokens != nil {
 		t.Errorf("and tokens came: %+v", tokens)
 	}
 }
 
-// TestWalkKeysDown: the code is still good when the keys are back.
+// TestWalkKeysDown checks that the code is still good when the keys are back.
 func TestWalkKeysDown(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
 	c := walk(t, srv, nil)
 	request := attempt(t, srv, c, "alice", "User.Read")
-	srv.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Keys}, Times: 1, Status: 503})
+	srv.Faults.Add(
+		entratest.Fault{Match: entratest.Match{Endpoint: entratest.Keys}, Times: 1, Status: 503})
 	_, err := c.RedeemCode(t.Context(), request)
 	wantError(t, "without keys", err, entra.ClassTransient, 0)
 	if n := srv.Count(entratest.Match{Endpoint: entratest.Token}); n != 0 {
@@ -259,13 +310,14 @@ func TestWalkKeysDown(t *testing.T) {
 	}
 }
 
-// TestWalkCertificate: the simulator checks a client assertion as Entra does.
+// TestWalkCertificate checks that the simulator checks a client assertion as Entra does.
 func TestWalkCertificate(t *testing.T) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1),
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +327,8 @@ func TestWalkCertificate(t *testing.T) {
 		t.Fatal(err)
 	}
 	certPEM := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	cert, err := entra.ParseCertificate(certPEM, entra.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
+	cert, err := entra.ParseCertificate(certPEM,
+		entra.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -283,21 +336,28 @@ func TestWalkCertificate(t *testing.T) {
 	c := walk(t, srv, func(cfg *entra.Config) { cfg.ClientSecret, cfg.Certificate = "", cert })
 	_, err = c.RedeemCode(t.Context(), attempt(t, srv, c, "alice", "User.Read"))
 	wantError(t, "a certificate that is not registered", err, entra.ClassClient, 700027)
-	if err := srv.UpdateApp(srv.App.ClientID, func(app *entratest.App) { app.Certificates = []string{certPEM} }); err != nil {
+	if err := srv.UpdateApp(srv.App.ClientID,
+		func(app *entratest.App) { app.Certificates = []string{certPEM} }); err != nil {
 		t.Fatal(err)
 	}
 	in := signIn(t, srv, c, "alice", "User.Read")
-	if _, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"}, User: in.User}); err != nil {
+	if _, err := c.Refresh(t.Context(),
+		entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"},
+			User: in.User}); err != nil {
 		t.Errorf("the refresh: %v", err)
 	}
 }
 
-// TestWalkCapabilities: cp1 reaches the token, at the code and at each refresh.
+// TestWalkCapabilities checks that cp1 reaches the token, at the code and at each refresh.
 func TestWalkCapabilities(t *testing.T) {
 	srv := entratest.Start(t, entratest.Options{})
 	c := walk(t, srv, func(cfg *entra.Config) { cfg.Capabilities = []string{"cp1"} })
 	in := signIn(t, srv, c, "alice", "User.Read")
-	tokens, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"}, Claims: `{"access_token":{"nbf":{"essential":true}}}`})
+	tokens, err := c.Refresh(
+		t.Context(),
+		entra.RefreshRequest{RefreshToken: in.Tokens.RefreshToken, Scopes: []string{"User.Read"},
+			Claims: `{"access_token":{"nbf":{"essential":true}}}`},
+	)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,24 +368,32 @@ func TestWalkCapabilities(t *testing.T) {
 	}
 }
 
-// TestWalkRotation: one request per refresh, and the new token works where the old one is refused, whoever rotates how.
+// TestWalkRotation checks that one request per refresh, and the new token works where the old one
+// is refused, whoever rotates how.
 func TestWalkRotation(t *testing.T) {
-	for _, rotation := range []entratest.Rotation{entratest.RotateKeepOld, entratest.RotateRefuseOld, entratest.RotateRevokeFamily} {
+	for _, rotation := range []entratest.Rotation{entratest.RotateKeepOld,
+		entratest.RotateRefuseOld, entratest.RotateRevokeFamily} {
 		srv := entratest.Start(t, entratest.Options{Rotation: rotation})
 		c := walk(t, srv, nil)
 		in := signIn(t, srv, c, "alice", "User.Read")
 		first := in.Tokens.RefreshToken
 		for held, i := first, 1; i <= 3; i++ {
-			tokens, err := c.Refresh(context.Background(), entra.RefreshRequest{RefreshToken: held, Scopes: []string{"User.Read"}, User: in.User})
+			tokens, err := c.Refresh(
+				context.Background(),
+				entra.RefreshRequest{RefreshToken: held, Scopes: []string{"User.Read"},
+					User: in.User},
+			)
 			if err != nil {
 				t.Fatalf("%s: %v", rotation, err)
 			}
-			if n := srv.Count(entratest.Match{Endpoint: entratest.Token, GrantType: "refresh_token"}); n != i {
+			if n := srv.Count(entratest.Match{Endpoint: entratest.Token,
+				GrantType: "refresh_token"}); n != i {
 				t.Errorf("%s: %d requests for %d refreshes", rotation, n, i)
 			}
 			held = tokens.RefreshToken
 		}
-		_, err := c.Refresh(t.Context(), entra.RefreshRequest{RefreshToken: first, Scopes: []string{"User.Read"}, User: in.User})
+		_, err := c.Refresh(t.Context(),
+			entra.RefreshRequest{RefreshToken: first, Scopes: []string{"User.Read"}, User: in.User})
 		if works := err == nil; works != (rotation == entratest.RotateKeepOld) {
 			t.Errorf("%s: the first token again: %v", rotation, err)
 		}

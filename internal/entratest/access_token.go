@@ -29,8 +29,10 @@ type AccessToken struct {
 func (s *Simulator) issueAccessToken(at authority, g *grant) string {
 	now := s.now()
 	info := &AccessToken{
-		Username: g.user.Username, ObjectID: g.user.ObjectID, TenantID: g.user.TenantID, ClientID: g.app.ClientID,
-		Audience: g.resource.prefix, Scope: g.granted, CAE: g.cae, Issued: now, Expires: now.Add(g.lifetime), sequence: g.sequence,
+		Username: g.user.Username, ObjectID: g.user.ObjectID, TenantID: g.user.TenantID,
+		ClientID: g.app.ClientID,
+		Audience: g.resource.prefix, Scope: g.granted, CAE: g.cae, Issued: now,
+		Expires: now.Add(g.lifetime), sequence: g.sequence,
 	}
 	if info.Audience == "" {
 		info.Audience = g.resource.URIs[0]
@@ -39,13 +41,19 @@ func (s *Simulator) issueAccessToken(at authority, g *grant) string {
 		"aud": info.Audience, "iss": "https://sts.windows.net/" + g.user.TenantID + "/",
 		"iat": now.Unix(), "nbf": now.Unix(), "exp": info.Expires.Unix(),
 		"acct": 0, "appid": g.app.ClientID, "app_displayname": g.app.Name, "idtyp": "user",
-		"name": g.user.Name, "oid": g.user.ObjectID, "tid": g.user.TenantID, "upn": g.user.Username, "unique_name": g.user.Username,
-		"scp": g.granted, "rh": "1.A" + randomString(24), "uti": randomString(16), "ver": "1.0",
+		"name": g.user.Name, "oid": g.user.ObjectID, "tid": g.user.TenantID, "upn": g.user.Username,
+		"unique_name": g.user.Username,
+		"scp":         g.granted, "rh": "1.A" + randomString(24), "uti": randomString(16),
+		"ver": "1.0",
 	}
 	if g.cae {
 		claims["xms_cc"] = []string{"CP1"}
 	}
-	token := unsignedJWT(map[string]any{"typ": "JWT", "alg": "RS256", "nonce": randomString(32), "kid": "sim"}, claims) + randomString(256)
+	token := unsignedJWT(
+		map[string]any{"typ": "JWT", "alg": "RS256", "nonce": randomString(32), "kid": "sim"},
+		claims) + randomString(
+		256,
+	)
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,7 +92,8 @@ func (s *Simulator) Introspect(token string) (AccessToken, bool) {
 	}
 	info := *known
 	info.Active = s.now().Before(info.Expires)
-	if u := s.users[userKey(info.Username)]; info.CAE && (u == nil || u.refusal(info.sequence, nil) != nil) {
+	if u := s.users[userKey(info.Username)]; info.CAE &&
+		(u == nil || u.refusal(info.sequence, nil) != nil) {
 		info.Active = false
 	}
 	return info, true

@@ -19,10 +19,14 @@ func TestAccessTokenLifetimes(t *testing.T) {
 	}{
 		"Entra's":          {entratest.Lifetimes{}, "", time.Hour, 90 * time.Minute},
 		"Entra's with CAE": {entratest.Lifetimes{}, wantsCAE, 20 * time.Hour, 28 * time.Hour},
-		"set":              {entratest.Lifetimes{AccessToken: 20 * time.Second}, "", 20 * time.Second, 20 * time.Second},
-		"set, with CAE":    {entratest.Lifetimes{AccessToken: 20 * time.Second}, wantsCAE, 20 * time.Second, 20 * time.Second},
-		"set for CAE":      {entratest.Lifetimes{AccessToken: 20 * time.Second, CAEToken: 3 * time.Hour}, wantsCAE, 3 * time.Hour, 3 * time.Hour},
-		"other claims":     {entratest.Lifetimes{}, `{"access_token":{"nbf":{"essential":true}}}`, time.Hour, 90 * time.Minute},
+		"set": {entratest.Lifetimes{AccessToken: 20 * time.Second}, "",
+			20 * time.Second, 20 * time.Second},
+		"set, with CAE": {entratest.Lifetimes{AccessToken: 20 * time.Second}, wantsCAE,
+			20 * time.Second, 20 * time.Second},
+		"set for CAE": {entratest.Lifetimes{AccessToken: 20 * time.Second,
+			CAEToken: 3 * time.Hour}, wantsCAE, 3 * time.Hour, 3 * time.Hour},
+		"other claims": {entratest.Lifetimes{}, `{"access_token":{"nbf":{"essential":true}}}`,
+			time.Hour, 90 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := start(t, entratest.Options{Lifetimes: test.lifetimes})
@@ -36,7 +40,8 @@ func TestAccessTokenLifetimes(t *testing.T) {
 				t.Errorf("refresh_in %v with expires_in %v", a.RefreshIn, a.ExpiresIn)
 			}
 			info, ok := w.Introspect(a.AccessToken)
-			if !ok || info.Expires.Sub(info.Issued) != life || info.CAE != (test.claims == wantsCAE) {
+			if !ok || info.Expires.Sub(info.Issued) != life ||
+				info.CAE != (test.claims == wantsCAE) {
 				t.Errorf("token is %+v", info)
 			}
 			w.clock.advance(life - time.Second)
@@ -60,7 +65,8 @@ func TestRevocationReachesCAETokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	for token, active := range map[string]bool{plain: true, cae: false} {
-		if info, _ := w.Introspect(token); info.Active != active || info.Username != "alice@contoso.example" {
+		if info, _ := w.Introspect(token); info.Active != active ||
+			info.Username != "alice@contoso.example" {
 			t.Errorf("token is %+v", info)
 		}
 	}

@@ -108,12 +108,17 @@ func builtInApps(redirectURIs []RedirectURI) (confidential, public App) {
 		web = redirectURIs
 	}
 	confidential = App{
-		ClientID: namedGUID("app:confidential"), Name: "Vault", TenantID: ContosoTenantID, MultiTenant: true,
-		Secrets: []Secret{{Value: "sim8Q~" + randomString(26)}}, RedirectURIs: web, Permissions: defaultPermissions(),
+		ClientID: namedGUID(
+			"app:confidential"), Name: "Vault", TenantID: ContosoTenantID, MultiTenant: true,
+		Secrets: []Secret{
+			{Value: "sim8Q~" + randomString(26)},
+		}, RedirectURIs: web, Permissions: defaultPermissions(),
 	}
 	public = App{
-		ClientID: namedGUID("app:public"), Name: "Vault CLI", TenantID: ContosoTenantID, MultiTenant: true,
-		RedirectURIs:     append(desktop, RedirectURI{URI: "http://localhost", Platform: Public}, RedirectURI{URI: "http://127.0.0.1", Platform: Public}),
+		ClientID: namedGUID(
+			"app:public"), Name: "Vault CLI", TenantID: ContosoTenantID, MultiTenant: true,
+		RedirectURIs: append(desktop, RedirectURI{URI: "http://localhost", Platform: Public},
+			RedirectURI{URI: "http://127.0.0.1", Platform: Public}),
 		AllowPublicFlows: true, Permissions: defaultPermissions(),
 	}
 	return confidential, public
@@ -189,11 +194,22 @@ func (s *Simulator) appAt(a authority, clientID string) (*App, *entraError) {
 	app := s.apps[appKey(clientID)]
 	switch {
 	case app == nil, a.tenant != nil && !app.MultiTenant && a.tenant.ID != app.TenantID:
-		return nil, aadsts(700016, fmt.Sprintf("Application with identifier '%s' was not found in the directory '%s'.", clientID, a.directory()))
+		return nil, aadsts(
+			700016,
+			fmt.Sprintf("Application with identifier '%s' was not found in the directory '%s'.",
+				clientID, a.directory()),
+		)
 	case a.tenant == nil && !app.MultiTenant:
-		return nil, aadsts(50194, fmt.Sprintf("Application '%s'(%s) is not configured as a multi-tenant application. Usage of the /%s endpoint is not supported for such apps.", app.ClientID, app.Name, a.directory()))
+		return nil, aadsts(
+			50194,
+			fmt.Sprintf(
+				"Application '%s'(%s) is not configured as a multi-tenant application. Usage "+
+					"of the /%s endpoint is not supported for such apps.",
+				app.ClientID, app.Name, a.directory()),
+		)
 	case app.Disabled:
-		return nil, aadsts(7000112, fmt.Sprintf("Application '%s'(%s) is disabled.", app.ClientID, app.Name))
+		return nil, aadsts(7000112,
+			fmt.Sprintf("Application '%s'(%s) is disabled.", app.ClientID, app.Name))
 	}
 	return app, nil
 }
@@ -241,7 +257,8 @@ func (r RedirectURI) matches(requested string) bool {
 		}
 		return u.EscapedPath()
 	}
-	return hosts && reg.Scheme == req.Scheme && path(reg) == path(req) && reg.RawQuery == req.RawQuery
+	return hosts && reg.Scheme == req.Scheme && path(reg) == path(req) &&
+		reg.RawQuery == req.RawQuery
 }
 
 // platformOf returns the platform under which a redirect URI is registered, or "".

@@ -29,10 +29,11 @@ func TestRedirectURIRules(t *testing.T) {
 		{URI: "https://root.example.com", Platform: entratest.Web},
 	}})
 	for uri, good := range map[string]bool{
-		"http://localhost/callback":                         true,
-		"http://localhost:1/callback":                       true,
-		"http://LOCALHOST:65535/callback":                   true,
-		"http://127.0.0.1:1/callback":                       true, // Entra ignores the port of a loopback host
+		"http://localhost/callback":       true,
+		"http://localhost:1/callback":     true,
+		"http://LOCALHOST:65535/callback": true,
+		// Entra ignores the port of a loopback host
+		"http://127.0.0.1:1/callback":                       true,
 		"http://localhost:1/Callback":                       false,
 		"http://localhost:1/callback/":                      false,
 		"http://localhost:1/callback?x=1":                   false,
@@ -61,7 +62,8 @@ func TestRedirectURIRules(t *testing.T) {
 				}
 				return
 			}
-			if redirect, err := w.SignIn(t.Context(), authURL, "alice"); err != nil || redirect.Params.Get("code") == "" {
+			if redirect, err := w.SignIn(t.Context(), authURL, "alice"); err != nil ||
+				redirect.Params.Get("code") == "" {
 				t.Errorf("%v, %v", redirect, err)
 			}
 		})
@@ -91,7 +93,8 @@ func TestAnUntrustedRequestIsNeverRedirected(t *testing.T) {
 		}
 	})
 	t.Run("disabled app", func(t *testing.T) {
-		if err := w.UpdateApp(w.App.ClientID, func(app *entratest.App) { app.Disabled = true }); err != nil {
+		if err := w.UpdateApp(w.App.ClientID,
+			func(app *entratest.App) { app.Disabled = true }); err != nil {
 			t.Fatal(err)
 		}
 		if page := w.pageError(w.authURL()); page.AADSTS != 7000112 {
@@ -103,9 +106,12 @@ func TestAnUntrustedRequestIsNeverRedirected(t *testing.T) {
 func TestAddAppRefuses(t *testing.T) {
 	w := start(t, entratest.Options{})
 	for name, app := range map[string]entratest.App{
-		"http":            {RedirectURIs: []entratest.RedirectURI{{URI: "http://vault.example.com/", Platform: entratest.Web}}},
-		"wildcard":        {RedirectURIs: []entratest.RedirectURI{{URI: "https://*.example.com/", Platform: entratest.Web}}},
-		"fragment":        {RedirectURIs: []entratest.RedirectURI{{URI: "https://a.example.com/#f", Platform: entratest.Web}}},
+		"http": {RedirectURIs: []entratest.RedirectURI{{URI: "http://vault.example.com/",
+			Platform: entratest.Web}}},
+		"wildcard": {RedirectURIs: []entratest.RedirectURI{{URI: "https://*.example.com/",
+			Platform: entratest.Web}}},
+		"fragment": {RedirectURIs: []entratest.RedirectURI{{URI: "https://a.example.com/#f",
+			Platform: entratest.Web}}},
 		"no platform":     {RedirectURIs: []entratest.RedirectURI{{URI: "https://a.example.com/"}}},
 		"unknown tenant":  {TenantID: "nowhere.example"},
 		"bad certificate": {Certificates: []string{"-----BEGIN NOTHING-----"}},
@@ -132,7 +138,8 @@ func TestSingleTenantApp(t *testing.T) {
 	if _, err := w.SignIn(t.Context(), home, "alice"); err != nil {
 		t.Errorf("in its own tenant: %v", err)
 	}
-	for tenant, aadsts := range map[string]int{"common": 50194, "organizations": 50194, "fabrikam.example": 700016, "nowhere.example": 90002} {
+	for tenant, aadsts := range map[string]int{"common": 50194, "organizations": 50194,
+		"fabrikam.example": 700016, "nowhere.example": 90002} {
 		if page := w.pageError(atTenant(home, w.Tenant(), tenant)); page.AADSTS != aadsts {
 			t.Errorf("at %s: %+v, want AADSTS%d", tenant, page, aadsts)
 		}

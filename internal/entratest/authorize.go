@@ -48,7 +48,13 @@ const (
 func (c *call) authorize() {
 	for name, values := range c.form {
 		if len(values) > 1 {
-			c.errorPage(aadsts(9000411, "The request is not properly formatted. The parameter '"+name+"' is duplicated."))
+			c.errorPage(
+				aadsts(
+					9000411,
+					"The request is not properly formatted. The parameter '"+name+
+						"' is duplicated.",
+				),
+			)
 			return
 		}
 	}
@@ -67,7 +73,14 @@ func (c *call) authorize() {
 	c.s.mu.Unlock()
 	switch {
 	case flow.prompt == "none" && u == nil:
-		c.redirectError(flow, aadsts(50058, "Session information is not sufficient for single-sign-on: a silent sign-in request was sent but no user is signed in."))
+		c.redirectError(
+			flow,
+			aadsts(
+				50058,
+				"Session information is not sufficient for single-sign-on: a silent sign-in "+
+					"request was sent but no user is signed in.",
+			),
+		)
 	case flow.prompt == "none" && !consented:
 		e := aadsts(65001, "")
 		e.Err = "consent_required"
@@ -96,7 +109,11 @@ func (c *call) authorizeTarget() (*signInFlow, *entraError) {
 	}
 	platform := app.platformOf(redirectURI)
 	if platform == "" {
-		return nil, aadsts(50011, "The redirect URI '"+redirectURI+"' specified in the request does not match the redirect URIs configured for the application '"+app.ClientID+"'.")
+		return nil, aadsts(
+			50011,
+			"The redirect URI '"+redirectURI+"' specified in the request does not match the "+
+				"redirect URIs configured for the application '"+app.ClientID+"'.",
+		)
 	}
 	return &signInFlow{
 		at: c.at, app: app, redirectURI: redirectURI, platform: platform,
@@ -111,14 +128,16 @@ func (c *call) authorizeParameters(flow *signInFlow) *entraError {
 	case mode == "form_post", mode == "fragment" && flow.platform != Web:
 		flow.responseMode = mode
 	default:
-		return aadsts(70007, "'"+mode+"' is not a supported value of 'response_mode' when requesting a token.")
+		return aadsts(70007,
+			"'"+mode+"' is not a supported value of 'response_mode' when requesting a token.")
 	}
 	switch c.form.Get("response_type") {
 	case "code":
 	case "":
 		return missingParameter("response_type")
 	default:
-		return aadsts(700051, "response_type '"+c.form.Get("response_type")+"' is not enabled for the application.")
+		return aadsts(700051,
+			"response_type '"+c.form.Get("response_type")+"' is not enabled for the application.")
 	}
 	flow.prompt = c.form.Get("prompt")
 	if !slices.Contains([]string{"", "login", "none", "consent", "select_account"}, flow.prompt) {
@@ -193,7 +212,8 @@ func (c *call) signedIn(flow *signInFlow) (*userRecord, int64) {
 		return nil, 0
 	}
 	u := c.s.users[userKey(current.username)]
-	if u == nil || !flow.at.admits(u.TenantID) || flow.loginHint != "" && u != c.s.userNamed(flow.loginHint) {
+	if u == nil || !flow.at.admits(u.TenantID) ||
+		flow.loginHint != "" && u != c.s.userNamed(flow.loginHint) {
 		return nil, 0
 	}
 	if u.refusal(current.sequence, nil) != nil {
@@ -239,8 +259,10 @@ func (c *call) complete(flow *signInFlow, username string, sequence int64) {
 		return
 	}
 	code := s.issueCode(authCode{
-		username: u.Username, clientID: flow.app.ClientID, redirectURI: flow.redirectURI, platform: flow.platform, policy: flow.at.policy,
-		scope: flow.scope, nonce: flow.nonce, challenge: flow.challenge, method: flow.method, sequence: sequence,
+		username: u.Username, clientID: flow.app.ClientID, redirectURI: flow.redirectURI,
+		platform: flow.platform, policy: flow.at.policy,
+		scope: flow.scope, nonce: flow.nonce, challenge: flow.challenge, method: flow.method,
+		sequence: sequence,
 	})
 	user := u.User
 	s.mu.Unlock()
@@ -255,7 +277,8 @@ func (c *call) complete(flow *signInFlow, username string, sequence int64) {
 func (c *call) redirectError(flow *signInFlow, e *entraError) {
 	c.entry.Error, c.entry.AADSTS = e.Err, e.Code
 	body := e.body(c.host(), c.traceID, c.correlationID, c.s.now())
-	params := url.Values{"error": {e.Err}, "error_description": {strings.ReplaceAll(body.Description, "\r\n", " ")}}
+	params := url.Values{"error": {e.Err},
+		"error_description": {strings.ReplaceAll(body.Description, "\r\n", " ")}}
 	if body.URI != "" {
 		params.Set("error_uri", body.URI)
 	}

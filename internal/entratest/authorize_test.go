@@ -20,18 +20,21 @@ func TestResponseModes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if redirect.URI != redirectURI || redirect.Params.Get("state") != "state-1" || redirect.Params.Get("code") == "" {
+		if redirect.URI != redirectURI || redirect.Params.Get("state") != "state-1" ||
+			redirect.Params.Get("code") == "" {
 			t.Errorf("redirect %+v", redirect)
 		}
 		return redirect
 	}
 	for _, mode := range []string{"", "query"} {
 		redirect := signIn(mode)
-		if redirect.Method != http.MethodGet || !strings.HasPrefix(redirect.URL, redirectURI+"?") || !strings.HasSuffix(redirect.URL, "#") {
+		if redirect.Method != http.MethodGet || !strings.HasPrefix(redirect.URL, redirectURI+"?") ||
+			!strings.HasSuffix(redirect.URL, "#") {
 			t.Errorf("mode %q: %+v", mode, redirect)
 		}
 	}
-	if redirect := signIn("form_post"); redirect.Method != http.MethodPost || redirect.URL != redirectURI {
+	if redirect := signIn("form_post"); redirect.Method != http.MethodPost ||
+		redirect.URL != redirectURI {
 		t.Errorf("form_post: %+v", redirect)
 	}
 	t.Run("fragment is not for web", func(t *testing.T) {
@@ -41,21 +44,25 @@ func TestResponseModes(t *testing.T) {
 		}
 	})
 	t.Run("fragment for a public client", func(t *testing.T) {
-		redirect, err := w.SignIn(t.Context(), w.authURL("response_mode", "fragment", "client_id", w.PublicApp.ClientID), "alice")
-		if err != nil || redirect.Params.Get("code") == "" || !strings.HasPrefix(redirect.URL, redirectURI+"#") {
+		redirect, err := w.SignIn(t.Context(),
+			w.authURL("response_mode", "fragment", "client_id", w.PublicApp.ClientID), "alice")
+		if err != nil || redirect.Params.Get("code") == "" ||
+			!strings.HasPrefix(redirect.URL, redirectURI+"#") {
 			t.Errorf("%+v, %v", redirect, err)
 		}
 	})
 	t.Run("a registered query stays", func(t *testing.T) {
 		const uri = "https://vault.example.com/cb?mount=entra"
 		err := w.UpdateApp(w.App.ClientID, func(app *entratest.App) {
-			app.RedirectURIs = append(app.RedirectURIs, entratest.RedirectURI{URI: uri, Platform: entratest.Web})
+			app.RedirectURIs = append(app.RedirectURIs,
+				entratest.RedirectURI{URI: uri, Platform: entratest.Web})
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		redirect, err := w.SignIn(t.Context(), w.authURL("redirect_uri", uri), "alice")
-		if err != nil || redirect.Params.Get("mount") != "entra" || redirect.Params.Get("code") == "" {
+		if err != nil || redirect.Params.Get("mount") != "entra" ||
+			redirect.Params.Get("code") == "" {
 			t.Errorf("%+v, %v", redirect, err)
 		}
 	})
@@ -67,18 +74,21 @@ func TestRedirectedErrors(t *testing.T) {
 		changes []string
 		code    string
 	}{
-		"no scope":            {[]string{"scope", ""}, "invalid_request"},
-		"no response type":    {[]string{"response_type", ""}, "invalid_request"},
-		"implicit flow":       {[]string{"response_type", "token"}, "unsupported_response_type"},
-		"unknown mode":        {[]string{"response_mode", "web_message"}, "unsupported_response_mode"},
-		"unknown prompt":      {[]string{"prompt", "maybe"}, "invalid_request"},
-		"claims are no JSON":  {[]string{"claims", "{"}, "invalid_request"},
-		"unknown method":      {[]string{"code_challenge_method", "S512"}, "invalid_request"},
-		"method alone":        {[]string{"code_challenge", ""}, "invalid_request"},
-		"short challenge":     {[]string{"code_challenge", "short"}, "invalid_request"},
-		"unknown resource":    {[]string{"scope", "https://nothing.example/Read"}, "invalid_resource"},
-		"unknown permission":  {[]string{"scope", "No.Such"}, "invalid_client"},
-		"mixed .default":      {[]string{"scope", graph + "/.default " + graph + "/User.Read"}, "invalid_scope"},
+		"no scope":         {[]string{"scope", ""}, "invalid_request"},
+		"no response type": {[]string{"response_type", ""}, "invalid_request"},
+		"implicit flow":    {[]string{"response_type", "token"}, "unsupported_response_type"},
+		"unknown mode": {[]string{"response_mode", "web_message"},
+			"unsupported_response_mode"},
+		"unknown prompt":     {[]string{"prompt", "maybe"}, "invalid_request"},
+		"claims are no JSON": {[]string{"claims", "{"}, "invalid_request"},
+		"unknown method":     {[]string{"code_challenge_method", "S512"}, "invalid_request"},
+		"method alone":       {[]string{"code_challenge", ""}, "invalid_request"},
+		"short challenge":    {[]string{"code_challenge", "short"}, "invalid_request"},
+		"unknown resource": {[]string{"scope", "https://nothing.example/Read"},
+			"invalid_resource"},
+		"unknown permission": {[]string{"scope", "No.Such"}, "invalid_client"},
+		"mixed .default": {[]string{"scope", graph + "/.default " + graph + "/User.Read"},
+			"invalid_scope"},
 		"admin's permission":  {[]string{"scope", "openid User.Read.All"}, "access_denied"},
 		"nobody, prompt=none": {[]string{"prompt", "none"}, "login_required"},
 	} {
@@ -90,7 +100,8 @@ func TestRedirectedErrors(t *testing.T) {
 					t.Fatal(err)
 				}
 				p := redirect.Params
-				if p.Get("error") != test.code || p.Get("state") != "state-1" || p.Has("code") || !strings.HasPrefix(p.Get("error_description"), "AADSTS") {
+				if p.Get("error") != test.code || p.Get("state") != "state-1" || p.Has("code") ||
+					!strings.HasPrefix(p.Get("error_description"), "AADSTS") {
 					t.Errorf("answer %v, want %s", p, test.code)
 				}
 			})
@@ -98,7 +109,9 @@ func TestRedirectedErrors(t *testing.T) {
 	}
 	t.Run("cancel", func(t *testing.T) {
 		redirect, err := w.Cancel(t.Context(), w.authURL())
-		if err != nil || redirect.Params.Get("error") != "access_denied" || redirect.Params.Get("error_subcode") != "cancel" || redirect.Params.Get("state") != "state-1" {
+		if err != nil || redirect.Params.Get("error") != "access_denied" ||
+			redirect.Params.Get("error_subcode") != "cancel" ||
+			redirect.Params.Get("state") != "state-1" {
 			t.Errorf("%+v, %v", redirect, err)
 		}
 	})
@@ -121,17 +134,22 @@ func TestSingleSignOnAndPrompts(t *testing.T) {
 		silent  bool
 		code    string // error
 	}{
-		"no prompt":                    {nil, true, ""},
-		"none":                         {[]string{"prompt", "none"}, true, ""},
-		"none, hint of the same user":  {[]string{"prompt", "none", "login_hint", "alice@contoso.example"}, true, ""},
-		"none, hint of another":        {[]string{"prompt", "none", "login_hint", "bob"}, true, "login_required"},
-		"none, more than was agreed":   {[]string{"prompt", "none", "scope", "openid Mail.Send"}, true, "consent_required"},
-		"login":                        {[]string{"prompt", "login"}, false, ""},
-		"select_account":               {[]string{"prompt", "select_account"}, false, ""},
-		"consent":                      {[]string{"prompt", "consent"}, false, ""},
-		"more than was agreed":         {[]string{"scope", "openid Mail.Send"}, false, ""},
-		"another tenant":               {[]string{"login_hint", "mallory@fabrikam.example"}, false, ""},
-		"what needs an admin, by none": {[]string{"prompt", "none", "scope", "User.Read.All"}, true, "consent_required"},
+		"no prompt": {nil, true, ""},
+		"none":      {[]string{"prompt", "none"}, true, ""},
+		"none, hint of the same user": {[]string{"prompt", "none", "login_hint",
+			"alice@contoso.example"}, true, ""},
+		"none, hint of another": {[]string{"prompt", "none", "login_hint", "bob"}, true,
+			"login_required"},
+		"none, more than was agreed": {[]string{"prompt", "none", "scope", "openid Mail.Send"},
+			true, "consent_required"},
+		"login":                {[]string{"prompt", "login"}, false, ""},
+		"select_account":       {[]string{"prompt", "select_account"}, false, ""},
+		"consent":              {[]string{"prompt", "consent"}, false, ""},
+		"more than was agreed": {[]string{"scope", "openid Mail.Send"}, false, ""},
+		"another tenant": {[]string{"login_hint", "mallory@fabrikam.example"}, false,
+			""},
+		"what needs an admin, by none": {[]string{"prompt", "none", "scope", "User.Read.All"}, true,
+			"consent_required"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			redirect, err := open(test.changes...)
@@ -141,7 +159,8 @@ func TestSingleSignOnAndPrompts(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || redirect.Params.Get("error") != test.code || redirect.Params.Has("code") != (test.code == "") {
+			if err != nil || redirect.Params.Get("error") != test.code ||
+				redirect.Params.Has("code") != (test.code == "") {
 				t.Errorf("%+v, %v", redirect, err)
 			}
 		})
@@ -150,7 +169,8 @@ func TestSingleSignOnAndPrompts(t *testing.T) {
 		if err := w.Revoke("alice"); err != nil {
 			t.Fatal(err)
 		}
-		if redirect, err := open("prompt", "none"); err != nil || redirect.Params.Get("error") != "login_required" {
+		if redirect, err := open("prompt", "none"); err != nil ||
+			redirect.Params.Get("error") != "login_required" {
 			t.Errorf("%+v, %v", redirect, err)
 		}
 	})
@@ -165,7 +185,8 @@ func TestPromptConsentShowsASecondPage(t *testing.T) {
 			t.Fatalf("%+v, %v", redirect, err)
 		}
 	}
-	if redirect, err := browser.Cancel(t.Context(), w.authURL("prompt", "consent")); err != nil || redirect.Params.Get("error") != "access_denied" {
+	if redirect, err := browser.Cancel(t.Context(), w.authURL("prompt", "consent")); err != nil ||
+		redirect.Params.Get("error") != "access_denied" {
 		t.Errorf("%+v, %v", redirect, err)
 	}
 }
@@ -186,7 +207,8 @@ func TestWhoMaySignInWhere(t *testing.T) {
 		"nobody":                      {"common", "nobody@contoso.example", 50034},
 	} {
 		t.Run(name, func(t *testing.T) {
-			redirect, err := w.SignIn(t.Context(), atTenant(w.authURL(), w.Tenant(), test.tenant), test.user)
+			redirect, err := w.SignIn(t.Context(), atTenant(w.authURL(), w.Tenant(), test.tenant),
+				test.user)
 			if test.aadsts != 0 {
 				page, ok := err.(*entratest.PageError)
 				if !ok || page.AADSTS != test.aadsts {
@@ -203,8 +225,12 @@ func TestWhoMaySignInWhere(t *testing.T) {
 
 func TestSignOut(t *testing.T) {
 	w := start(t, entratest.Options{})
-	for target, followed := range map[string]bool{redirectURI: true, "https://evil.example/": false} {
-		resp, err := w.Client().Get(w.URL + "/" + w.Tenant() + "/oauth2/v2.0/logout?" + url.Values{"post_logout_redirect_uri": {target}}.Encode())
+	for target, followed := range map[string]bool{redirectURI: true,
+		"https://evil.example/": false} {
+		resp, err := w.Client().Get(
+			w.URL + "/" + w.Tenant() + "/oauth2/v2.0/logout?" + url.Values{
+				"post_logout_redirect_uri": {target}}.Encode(),
+		)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,7 +22,8 @@ type Redirect struct {
 	URI    string     // the redirect URI, without the answer's parameters
 	Method string     // GET, or POST for form_post
 	Params url.Values // code, state, error, …
-	URL    string     // the whole URL as it would stand in the address bar; for form_post the same as URI
+	// the whole URL as it would stand in the address bar; for form_post the same as URI
+	URL string
 }
 
 // PageError is an error that Entra shows to the person instead of redirecting.
@@ -48,9 +49,12 @@ func (s *Simulator) NewBrowser() *Browser {
 		panic("entratest: cookie jar: " + err.Error())
 	}
 	return &Browser{client: &http.Client{
-		Transport:     s.Transport(),
-		Jar:           jar,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: s.Transport(),
+		Jar:       jar,
+		CheckRedirect: func(*http.Request,
+			[]*http.Request) error {
+			return http.ErrUseLastResponse
+		},
 	}}
 }
 
@@ -67,7 +71,8 @@ func (s *Simulator) Cancel(ctx context.Context, authURL string) (Redirect, error
 
 // ApproveDevice enters a device's user code and signs the user in.
 func (s *Simulator) ApproveDevice(ctx context.Context, userCode, user string) error {
-	return s.NewBrowser().device(ctx, url.Values{"otc": {userCode}, "username": {user}, "action": {"signin"}})
+	return s.NewBrowser().device(ctx,
+		url.Values{"otc": {userCode}, "username": {user}, "action": {"signin"}})
 }
 
 // DeclineDevice enters a device's user code and presses Cancel.
@@ -110,7 +115,8 @@ func (b *Browser) drive(ctx context.Context, authURL string, fill url.Values) (R
 		case page.problem != nil:
 			return Redirect{}, page.problem
 		case page.formPost:
-			return Redirect{URI: page.action, Method: http.MethodPost, Params: page.hidden, URL: page.action}, nil
+			return Redirect{URI: page.action, Method: http.MethodPost, Params: page.hidden,
+				URL: page.action}, nil
 		case fill == nil:
 			return Redirect{}, errors.New("a page is shown that waits for a person")
 		}
@@ -144,7 +150,8 @@ func (b *Browser) device(ctx context.Context, form url.Values) error {
 }
 
 func postForm(ctx context.Context, action string, form url.Values) (*http.Request, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, action, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, action,
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,9 @@ type call struct {
 	at                     authority
 	form                   url.Values
 	traceID, correlationID string
-	fault                  *Fault   // what to change in a token response, or nil
-	platform               Platform // for which the presented code or token was issued; "" if it is unknown
+	fault                  *Fault // what to change in a token response, or nil
+	// for which the presented code or token was issued; "" if it is unknown
+	platform Platform
 
 	status  int
 	header  http.Header
@@ -36,7 +37,8 @@ type call struct {
 
 // serve runs one endpoint: it logs the request, lets it meet a fault, and
 // sends the answer.
-func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, endpoint Endpoint, segment, policy string, handle func(*call)) {
+func (s *Simulator) serve(w http.ResponseWriter, r *http.Request, endpoint Endpoint,
+	segment, policy string, handle func(*call)) {
 	c := s.newCall(r, endpoint)
 	at, refused := s.authorityFor(r.Host, segment, policy)
 	c.at = at
@@ -117,7 +119,8 @@ func (c *call) identify() {
 		}
 	case "refresh_token":
 		if t := s.refreshTokens[hashToken(c.form.Get("refresh_token"))]; t != nil {
-			c.entry.User, c.entry.family, c.platform = t.family.username, t.family.id, t.family.platform
+			c.entry.User, c.entry.family, c.platform = t.family.username, t.family.id,
+				t.family.platform
 		}
 	case deviceGrantShort:
 		if d := s.devices[c.form.Get("device_code")]; d != nil {
@@ -127,7 +130,15 @@ func (c *call) identify() {
 }
 
 // secretParams never stand in the log unless it is asked for.
-var secretParams = []string{"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "device_code", "password"}
+var secretParams = []string{
+	"client_secret",
+	"client_assertion",
+	"code",
+	"code_verifier",
+	"refresh_token",
+	"device_code",
+	"password",
+}
 
 func (s *Simulator) logged(form url.Values) map[string]string {
 	params := make(map[string]string, len(form))

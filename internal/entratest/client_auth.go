@@ -49,7 +49,8 @@ func basicCredentials(r *http.Request) (id, secret string, ok bool) {
 // credential collects what a token request presents. A client must not use
 // more than one way (RFC 6749, section 2.3).
 func (c *call) credential() (credential, *entraError) {
-	cr := credential{clientID: c.form.Get("client_id"), secret: c.form.Get("client_secret"), assertion: c.form.Get("client_assertion")}
+	cr := credential{clientID: c.form.Get("client_id"), secret: c.form.Get("client_secret"),
+		assertion: c.form.Get("client_assertion")}
 	if c.r.Header.Get("Authorization") != "" {
 		id, secret, ok := basicCredentials(c.r)
 		if !ok || cr.presented() || cr.clientID != "" && !strings.EqualFold(cr.clientID, id) {
@@ -93,11 +94,26 @@ func (a *App) checkSecret(secret string) *entraError {
 			continue
 		}
 		if known.Expired {
-			return aadsts(7000222, fmt.Sprintf("The provided client secret keys for app '%s' are expired. Visit the Azure portal to create new keys for your app: https://aka.ms/NewClientSecret, or consider using certificate credentials for added security.", a.ClientID))
+			return aadsts(
+				7000222,
+				fmt.Sprintf(
+					"The provided client secret keys for app '%s' are expired. Visit the Azure "+
+						"portal to create new keys for your app: "+
+						"https://aka.ms/NewClientSecret, or consider using certificate "+
+						"credentials for added security.",
+					a.ClientID),
+			)
 		}
 		return nil
 	}
-	return aadsts(7000215, fmt.Sprintf("Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", a.ClientID))
+	return aadsts(
+		7000215,
+		fmt.Sprintf(
+			"Invalid client secret provided. Ensure the secret being sent in the request is "+
+				"the client secret value, not the client secret ID, for a secret added to app "+
+				"'%s'.",
+			a.ClientID),
+	)
 }
 
 // looseTime is a NumericDate that some clients send as a string.
@@ -138,13 +154,18 @@ type assertionClaims struct {
 // authentication certificate credentials"). One that was used before is good
 // again, as clients in the wild cache them.
 func (c *call) checkAssertion(app *App, assertion string) *entraError {
-	parsed, err := jose.ParseSignedCompact(assertion, []jose.SignatureAlgorithm{jose.PS256, jose.RS256})
+	parsed, err := jose.ParseSignedCompact(assertion,
+		[]jose.SignatureAlgorithm{jose.PS256, jose.RS256})
 	if err != nil || len(parsed.Signatures) != 1 {
 		return aadsts(700027, "Client assertion is no JWT signed with PS256 or RS256.")
 	}
 	cert := app.certificateOf(parsed.Signatures[0].Protected)
 	if cert == nil {
-		return aadsts(700027, "The certificate with identifier used to sign the client assertion is not registered on application.")
+		return aadsts(
+			700027,
+			"The certificate with identifier used to sign the client assertion is not "+
+				"registered on application.",
+		)
 	}
 	payload, err := parsed.Verify(cert.PublicKey)
 	if err != nil {
@@ -156,13 +177,19 @@ func (c *call) checkAssertion(app *App, assertion string) *entraError {
 	}
 	now := c.s.now()
 	switch {
-	case !strings.EqualFold(claims.Issuer, app.ClientID), !strings.EqualFold(claims.Subject, app.ClientID):
+	case !strings.EqualFold(claims.Issuer, app.ClientID),
+		!strings.EqualFold(claims.Subject, app.ClientID):
 		return aadsts(700021, "")
 	case !c.isOurAudience(claims.Audience):
 		return aadsts(700023, "")
 	case claims.Expiry == nil, claims.NotBefore == nil,
-		claims.Expiry.time().Add(assertionSkew).Before(now), claims.NotBefore.time().Add(-assertionSkew).After(now):
-		return aadsts(700024, fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.", now.UTC().Format(time.RFC3339)))
+		claims.Expiry.time().Add(assertionSkew).Before(now),
+		claims.NotBefore.time().Add(-assertionSkew).After(now):
+		return aadsts(
+			700024,
+			fmt.Sprintf("Client assertion is not within its valid time range. Current time: %s.",
+				now.UTC().Format(time.RFC3339)),
+		)
 	}
 	return nil
 }
@@ -180,7 +207,8 @@ func (c *call) isOurAudience(audiences []string) bool {
 			rest = strings.TrimPrefix(rest, c.at.policy+"/")
 		}
 		named, refused := c.s.authorityFor(c.host(), segment, c.at.policy)
-		if refused == nil && named.directory() == c.at.directory() && (rest == "oauth2/v2.0/token" || rest == "v2.0") {
+		if refused == nil && named.directory() == c.at.directory() &&
+			(rest == "oauth2/v2.0/token" || rest == "v2.0") {
 			return true
 		}
 	}
@@ -190,12 +218,14 @@ func (c *call) isOurAudience(audiences []string) bool {
 // certificateOf finds the registered certificate that an assertion's header
 // names: by SHA-256 thumbprint with PS256, by SHA-1 thumbprint with RS256.
 func (a *App) certificateOf(header jose.Header) *x509.Certificate {
-	name, digest := jose.HeaderKey("x5t#S256"), func(der []byte) []byte { s := sha256.Sum256(der); return s[:] }
+	name, digest := jose.HeaderKey(
+		"x5t#S256"), func(der []byte) []byte { s := sha256.Sum256(der); return s[:] }
 	if _, ok := header.ExtraHeaders[name]; !ok && header.Algorithm == string(jose.RS256) {
 		name, digest = "x5t", func(der []byte) []byte { s := sha1.Sum(der); return s[:] }
 	}
 	thumbprint, _ := header.ExtraHeaders[name].(string)
-	want, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(thumbprint), "="))
+	want, err := base64.RawURLEncoding.DecodeString(
+		strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(thumbprint), "="))
 	if err != nil || len(want) == 0 {
 		return nil
 	}
@@ -204,7 +234,8 @@ func (a *App) certificateOf(header jose.Header) *x509.Certificate {
 		if err != nil {
 			continue
 		}
-		if _, ok := cert.PublicKey.(*rsa.PublicKey); ok && subtle.ConstantTimeCompare(digest(cert.Raw), want) == 1 {
+		if _, ok := cert.PublicKey.(*rsa.PublicKey); ok &&
+			subtle.ConstantTimeCompare(digest(cert.Raw), want) == 1 {
 			return cert
 		}
 	}

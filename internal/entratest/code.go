@@ -62,15 +62,23 @@ func (c *call) redeemCode(app *App) (*grant, *entraError) {
 	case code == nil:
 		return nil, malformedGrant()
 	case code.clientID != app.ClientID:
-		return nil, aadsts(70000, "Provided grant is invalid: the authorization code was issued to another client.")
+		return nil, aadsts(70000,
+			"Provided grant is invalid: the authorization code was issued to another client.")
 	case code.policy != c.at.policy:
-		return nil, otherProviderError("invalid_grant", "AADB2C90088: The provided grant has not been issued for this endpoint.")
+		return nil, otherProviderError("invalid_grant",
+			"AADB2C90088: The provided grant has not been issued for this endpoint.")
 	case code.redeemed:
 		return nil, aadsts(54005, "")
 	case c.s.now().Sub(code.issued) >= c.s.codeLifetime():
 		return nil, aadsts(70008, "")
 	case code.redirectURI != redirectURI:
-		return nil, aadsts(500112, fmt.Sprintf("The reply address '%s' does not match the reply address '%s' provided when requesting Authorization code.", redirectURI, code.redirectURI))
+		return nil, aadsts(
+			500112,
+			fmt.Sprintf(
+				"The reply address '%s' does not match the reply address '%s' provided when "+
+					"requesting Authorization code.",
+				redirectURI, code.redirectURI),
+		)
 	}
 	if refused := code.checkVerifier(c.form.Get("code_verifier")); refused != nil {
 		return nil, refused

@@ -32,16 +32,22 @@ func TestPKCE(t *testing.T) {
 		code      string // error
 		aadsts    int
 	}{
-		"wrong verifier":                {verifier: strings.Repeat("w", 43), code: "invalid_grant", aadsts: 501481},
-		"no verifier":                   {verifier: "", code: "invalid_grant", aadsts: 50148},
-		"short verifier":                {verifier: "short", code: "invalid_grant", aadsts: 501491},
-		"long verifier":                 {verifier: long, code: "invalid_grant", aadsts: 501491},
-		"verifier without a challenge":  {authorize: []string{"code_challenge", "", "code_challenge_method", ""}, verifier: verifier, code: "invalid_grant", aadsts: 50148},
-		"plain challenge, S256 method":  {authorize: []string{"code_challenge", verifier}, verifier: verifier, code: "invalid_grant", aadsts: 501481},
-		"S256 challenge, method absent": {authorize: []string{"code_challenge_method", ""}, verifier: verifier, code: "invalid_grant", aadsts: 501481},
-		"plain":                         {authorize: []string{"code_challenge", verifier, "code_challenge_method", ""}, verifier: verifier},
-		"none at a confidential app":    {authorize: []string{"code_challenge", "", "code_challenge_method", ""}},
-		"good":                          {verifier: verifier},
+		"wrong verifier": {verifier: strings.Repeat("w", 43), code: "invalid_grant",
+			aadsts: 501481},
+		"no verifier":    {verifier: "", code: "invalid_grant", aadsts: 50148},
+		"short verifier": {verifier: "short", code: "invalid_grant", aadsts: 501491},
+		"long verifier":  {verifier: long, code: "invalid_grant", aadsts: 501491},
+		"verifier without a challenge": {authorize: []string{"code_challenge", "",
+			"code_challenge_method", ""}, verifier: verifier, code: "invalid_grant", aadsts: 50148},
+		"plain challenge, S256 method": {authorize: []string{"code_challenge", verifier},
+			verifier: verifier, code: "invalid_grant", aadsts: 501481},
+		"S256 challenge, method absent": {authorize: []string{"code_challenge_method", ""},
+			verifier: verifier, code: "invalid_grant", aadsts: 501481},
+		"plain": {authorize: []string{"code_challenge", verifier,
+			"code_challenge_method", ""}, verifier: verifier},
+		"none at a confidential app": {authorize: []string{"code_challenge", "",
+			"code_challenge_method", ""}},
+		"good": {verifier: verifier},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := w.redeem(w.code("alice", test.authorize...), "code_verifier", test.verifier)
@@ -57,7 +63,8 @@ func TestPKCE(t *testing.T) {
 func TestARefusedRedemptionLeavesTheCode(t *testing.T) {
 	w := start(t, entratest.Options{})
 	code := w.code("alice")
-	w.redeem(code, "code_verifier", strings.Repeat("w", 43)).refused(t, 400, "invalid_grant", 501481)
+	w.redeem(code, "code_verifier", strings.Repeat("w", 43)).refused(t, 400, "invalid_grant",
+		501481)
 	w.redeem(code, "client_secret", "wrong").refused(t, 401, "invalid_client", 7000215)
 	w.redeem(code).good(t)
 }
@@ -76,23 +83,30 @@ func TestCodeRefusals(t *testing.T) {
 		code    string
 		aadsts  int
 	}{
-		"other port":           {[]string{"redirect_uri", "http://localhost:8401/callback"}, "invalid_grant", 500112},
-		"no redirect URI":      {[]string{"redirect_uri", ""}, "invalid_request", 900144},
-		"no code":              {[]string{"code", ""}, "invalid_request", 900144},
-		"unknown code":         {[]string{"code", "made-up"}, "invalid_grant", 9002313},
-		"another app's code":   {[]string{"client_id", other.ClientID, "client_secret", "other-secret"}, "invalid_grant", 70000},
-		"no client":            {[]string{"client_id", ""}, "invalid_request", 900144},
-		"no such client":       {[]string{"client_id", "11111111-2222-4333-8444-555555555555"}, "unauthorized_client", 700016},
-		"no grant type":        {[]string{"grant_type", ""}, "invalid_request", 900144},
-		"unknown grant type":   {[]string{"grant_type", "password"}, "unsupported_grant_type", 70003},
-		"two resources":        {[]string{"scope", "User.Read " + arm + "//user_impersonation"}, "invalid_scope", 28000},
-		"OpenID scopes only":   {[]string{"scope", "openid offline_access"}, "invalid_request", 28003},
+		"other port": {[]string{"redirect_uri", "http://localhost:8401/callback"},
+			"invalid_grant", 500112},
+		"no redirect URI": {[]string{"redirect_uri", ""}, "invalid_request", 900144},
+		"no code":         {[]string{"code", ""}, "invalid_request", 900144},
+		"unknown code":    {[]string{"code", "made-up"}, "invalid_grant", 9002313},
+		"another app's code": {[]string{"client_id", other.ClientID, "client_secret",
+			"other-secret"}, "invalid_grant", 70000},
+		"no client": {[]string{"client_id", ""}, "invalid_request", 900144},
+		"no such client": {[]string{"client_id", "11111111-2222-4333-8444-555555555555"},
+			"unauthorized_client", 700016},
+		"no grant type": {[]string{"grant_type", ""}, "invalid_request", 900144},
+		"unknown grant type": {[]string{"grant_type", "password"}, "unsupported_grant_type",
+			70003},
+		"two resources": {[]string{"scope", "User.Read " + arm + "//user_impersonation"},
+			"invalid_scope", 28000},
+		"OpenID scopes only": {[]string{"scope", "openid offline_access"}, "invalid_request",
+			28003},
 		"claims are no JSON":   {[]string{"claims", "{"}, "invalid_request", 9002313},
 		"permission not asked": {[]string{"scope", "Mail.Send"}, "invalid_grant", 65001},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := w.redeem(w.code("alice"), test.changes...).refused(t, 400, test.code, test.aadsts)
-			if a.Correlation == "" || a.Trace == "" || !strings.Contains(a.Description, fmt.Sprintf("AADSTS%d: ", test.aadsts)) {
+			if a.Correlation == "" || a.Trace == "" ||
+				!strings.Contains(a.Description, fmt.Sprintf("AADSTS%d: ", test.aadsts)) {
 				t.Errorf("not worded as Entra's: %s", a.Body)
 			}
 		})
@@ -126,10 +140,12 @@ func TestCodeScopes(t *testing.T) {
 		audience          string
 		refresh, id       bool
 	}{
-		"one of two resources":            {both, "openid offline_access " + arm + "//user_impersonation", arm + "/", true, true},
-		"none: the first resource":        {both, "", graph, true, true},
-		"no offline_access":               {allScopes, "openid User.Read", graph, false, true},
-		"no openid":                       {allScopes, "offline_access User.Read", graph, true, false},
+		"one of two resources": {both,
+			"openid offline_access " + arm + "//user_impersonation", arm + "/", true, true},
+		"none: the first resource": {both, "", graph, true, true},
+		"no offline_access":        {allScopes, "openid User.Read", graph, false, true},
+		"no openid": {allScopes, "offline_access User.Read", graph, true,
+			false},
 		"both at the token endpoint only": {"User.Read", allScopes, graph, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -153,7 +169,8 @@ func TestTokenEndpointForm(t *testing.T) {
 		w.token(form).refused(t, 400, "invalid_request", 9000411)
 	})
 	t.Run("parameters in the query", func(t *testing.T) {
-		a, err := w.send(t.Context(), w.tokenPath()+"?"+w.codeForm(w.code("alice")).Encode(), url.Values{})
+		a, err := w.send(t.Context(), w.tokenPath()+"?"+w.codeForm(w.code("alice")).Encode(),
+			url.Values{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -179,9 +196,11 @@ func TestTokenEndpointForm(t *testing.T) {
 	})
 	t.Run("the client's request id comes back", func(t *testing.T) {
 		const id = "7b6f1a53-3a8e-4c6e-9a53-0a6f3f3a2c11"
-		a := w.token(w.codeForm("made-up"), "client-request-id", id, "return-client-request-id", "true")
+		a := w.token(w.codeForm("made-up"), "client-request-id", id, "return-client-request-id",
+			"true")
 		if a.Correlation != id || a.Header.Get("client-request-id") != id {
-			t.Errorf("correlation id %q, header %q", a.Correlation, a.Header.Get("client-request-id"))
+			t.Errorf("correlation id %q, header %q", a.Correlation,
+				a.Header.Get("client-request-id"))
 		}
 	})
 }

@@ -17,9 +17,11 @@ import (
 // application/json, so that no web page can drive it. Durations are strings
 // such as "20s". Errors are {"error": "..."} with status 400 or 404.
 //
-//	GET    state                                     counts, users, apps, policy, lifetimes, faults, live refresh tokens
+//	GET    state                                     counts, users, apps, policy, lifetimes,
+//	                                                 faults, live refresh tokens
 //	GET    requests                                  the request log
-//	POST   reset          {}                         empties log and counters, removes faults, sets users active
+//	POST   reset          {}                         empties log and counters, removes faults,
+//	                                                 sets users active
 //	GET    faults                                    the fault script
 //	POST   faults         Fault, plus "delay": "2s"  -> {"id": 1}
 //	DELETE faults                                    removes all
@@ -29,7 +31,8 @@ import (
 //	POST   revoke         {"user"}                   AADSTS50173 until the next sign-in
 //	POST   expire         {"user"}                   ends the refresh tokens: AADSTS700082
 //	POST   remove-consent {"user", "client_id", "resource"}
-//	POST   apps           App, plus "access_token_lifetime": "20s"  -> App; replaces the one with that client_id
+//	POST   apps           App, plus "access_token_lifetime": "20s"
+//	                      -> App; replaces the one with that client_id
 //	POST   rotate-keys    {"drop_old": false}
 //	POST   policy         {"rotation": "entra" | "refuse-old" | "revoke-family"}
 //	POST   lifetimes      {"access_token", "cae_token", "refresh_token", "code", "device_code"}
@@ -74,7 +77,8 @@ func query(answer func(*http.Request) (any, error)) http.HandlerFunc {
 func command[T any](run func(context.Context, T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var input T
-		if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil ||
+			mediaType != "application/json" {
 			answerControl(w, nil, errors.New("the content type must be application/json"))
 			return
 		}
@@ -123,7 +127,8 @@ func (s *Simulator) newControl() http.Handler {
 	handle("POST", "reset", command(s.controlReset))
 	handle("GET", "faults", query(func(*http.Request) (any, error) { return s.Faults.List(), nil }))
 	handle("POST", "faults", command(s.controlAddFault))
-	handle("DELETE", "faults", query(func(*http.Request) (any, error) { s.Faults.Clear(); return nil, nil }))
+	handle("DELETE", "faults",
+		query(func(*http.Request) (any, error) { s.Faults.Clear(); return nil, nil }))
 	handle("DELETE", "faults/{id}", query(s.controlRemoveFault))
 	handle("POST", "users", command(s.controlAddUser))
 	handle("POST", "users/state", command(s.controlUserState))

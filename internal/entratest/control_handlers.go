@@ -36,8 +36,9 @@ func (s *Simulator) controlState(*http.Request) (any, error) {
 	return map[string]any{
 		"tenant_id": s.Tenant(), "rotation": rotation,
 		"lifetimes": map[string]string{
-			"access_token": l.AccessToken.String(), "cae_token": l.CAEToken.String(), "refresh_token": l.RefreshToken.String(),
-			"code": l.Code.String(), "device_code": l.DeviceCode.String(),
+			"access_token": l.AccessToken.String(), "cae_token": l.CAEToken.String(),
+			"refresh_token": l.RefreshToken.String(),
+			"code":          l.Code.String(), "device_code": l.DeviceCode.String(),
 		},
 		"counts": s.Counts(), "faults": s.Faults.List(),
 		"users": s.Users(), "user_states": states, "apps": apps, "refresh_tokens": live,
@@ -143,7 +144,9 @@ func (s *Simulator) controlLifetimes(_ context.Context, in struct {
 	DeviceCode   wireDuration `json:"device_code"`
 }) (any, error) {
 	s.SetLifetimes(Lifetimes{
-		AccessToken: time.Duration(in.AccessToken), CAEToken: time.Duration(in.CAEToken), RefreshToken: time.Duration(in.RefreshToken),
+		AccessToken: time.Duration(
+			in.AccessToken,
+		), CAEToken: time.Duration(in.CAEToken), RefreshToken: time.Duration(in.RefreshToken),
 		Code: time.Duration(in.Code), DeviceCode: time.Duration(in.DeviceCode),
 	})
 	return nil, nil
@@ -175,7 +178,12 @@ func (s *Simulator) controlSignIn(ctx context.Context, in struct {
 	for name := range redirect.Params {
 		params[name] = redirect.Params.Get(name)
 	}
-	return map[string]any{"uri": redirect.URI, "method": redirect.Method, "params": params, "url": redirect.URL}, nil
+	return map[string]any{
+		"uri":    redirect.URI,
+		"method": redirect.Method,
+		"params": params,
+		"url":    redirect.URL,
+	}, nil
 }
 
 func (s *Simulator) controlDevice(ctx context.Context, in struct {

@@ -15,7 +15,8 @@ import (
 // control sends one request to the control API.
 func (w *world) control(method, path, body string, headers ...string) (int, string) {
 	w.t.Helper()
-	req, err := http.NewRequestWithContext(w.t.Context(), method, w.URL+"/_simulator/"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.URL+"/_simulator/"+path,
+		strings.NewReader(body))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -55,8 +56,10 @@ func TestControlSignsIn(t *testing.T) {
 		URI, Method, URL string
 		Params           map[string]string
 	}
-	w.post("signin", `{"auth_url": "`+w.authURL("response_mode", "form_post")+`", "user": "alice"}`, &redirect)
-	if redirect.URI != redirectURI || redirect.Method != "POST" || redirect.Params["state"] != "state-1" {
+	w.post("signin", `{"auth_url": "`+w.authURL("response_mode", "form_post")+`", "user": "alice"}`,
+		&redirect)
+	if redirect.URI != redirectURI || redirect.Method != "POST" ||
+		redirect.Params["state"] != "state-1" {
 		t.Errorf("%+v", redirect)
 	}
 	w.redeem(redirect.Params["code"]).good(t)
@@ -96,13 +99,16 @@ func TestControlUsersAndTokens(t *testing.T) {
 	w.post("expire", `{"user": "dave"}`, nil)
 	w.refresh(token).refused(t, 400, "invalid_grant", 700082)
 	token = w.signIn("dave").RefreshToken
-	w.post("remove-consent", `{"user": "dave", "client_id": "`+w.App.ClientID+`", "resource": "`+graph+`"}`, nil)
+	w.post("remove-consent",
+		`{"user": "dave", "client_id": "`+w.App.ClientID+`", "resource": "`+graph+`"}`, nil)
 	w.refresh(token).refused(t, 400, "invalid_grant", 65001)
 
 	var issued struct {
 		Token string `json:"refresh_token"`
 	}
-	w.post("refresh-token", `{"user": "bob", "client_id": "`+w.App.ClientID+`", "platform": "web", "scopes": ["User.Read", "offline_access"]}`, &issued)
+	w.post("refresh-token",
+		`{"user": "bob", "client_id": "`+w.App.ClientID+`", "platform": "web", "scopes": ["User.Read", "offline_access"]}`,
+		&issued)
 	access := w.refresh(issued.Token).good(t).AccessToken
 	var info entratest.AccessToken
 	w.post("introspect", `{"token": "`+access+`"}`, &info)
@@ -132,8 +138,13 @@ func TestControlSettings(t *testing.T) {
 	}
 
 	var app entratest.App
-	w.post("apps", `{"name": "App", "access_token_lifetime": "30s", "secrets": [{"value": "s"}], "redirect_uris": [{"uri": "`+redirectURI+`", "platform": "web"}]}`, &app)
-	a := w.redeem(w.code("alice", "client_id", app.ClientID), "client_id", app.ClientID, "client_secret", "s").good(t)
+	w.post("apps",
+		`{"name": "App", "access_token_lifetime": "30s", "secrets": [{"value": "s"}], "redirect_uris": [{"uri": "`+redirectURI+`", "platform": "web"}]}`,
+		&app)
+	a := w.redeem(w.code("alice", "client_id", app.ClientID), "client_id", app.ClientID,
+		"client_secret", "s").good(
+		t,
+	)
 	if a.ExpiresIn != float64(30) {
 		t.Errorf("expires_in %v", a.ExpiresIn)
 	}
@@ -143,7 +154,9 @@ func TestControlFaults(t *testing.T) {
 	w := start(t, entratest.Options{})
 	token := w.signIn("alice").RefreshToken
 	var added struct{ ID int }
-	w.post("faults", `{"endpoint": "token", "grant_type": "refresh_token", "aadsts": 50196, "times": 2, "delay": "1ms"}`, &added)
+	w.post("faults",
+		`{"endpoint": "token", "grant_type": "refresh_token", "aadsts": 50196, "times": 2, "delay": "1ms"}`,
+		&added)
 	w.refresh(token).refused(t, 400, "invalid_grant", 50196)
 	var list []struct {
 		ID, Fired, AADSTS int
@@ -151,7 +164,8 @@ func TestControlFaults(t *testing.T) {
 	}
 	_, text := w.control("GET", "faults", "")
 	decode(t, strings.NewReader(text), &list)
-	if len(list) != 1 || list[0].ID != added.ID || list[0].Fired != 1 || list[0].AADSTS != 50196 || list[0].Endpoint != "token" {
+	if len(list) != 1 || list[0].ID != added.ID || list[0].Fired != 1 || list[0].AADSTS != 50196 ||
+		list[0].Endpoint != "token" {
 		t.Errorf("%s", text)
 	}
 	if status, _ := w.control("DELETE", "faults/1", ""); status != 200 {
@@ -169,7 +183,8 @@ func TestControlStateHoldsNoSecret(t *testing.T) {
 	w.post("users/state", `{"user": "bob", "state": "blocked"}`, nil)
 	_, state := w.control("GET", "state", "")
 	_, requests := w.control("GET", "requests", "")
-	for _, part := range []string{`"alice@contoso.example"`, `"blocked"`, `"rotation": "entra"`, `"authorization_code": 1`, w.PublicApp.ClientID} {
+	for _, part := range []string{`"alice@contoso.example"`, `"blocked"`, `"rotation": "entra"`,
+		`"authorization_code": 1`, w.PublicApp.ClientID} {
 		if !strings.Contains(state, part) {
 			t.Errorf("the state has no %s: %s", part, state)
 		}
@@ -177,7 +192,8 @@ func TestControlStateHoldsNoSecret(t *testing.T) {
 	if !strings.Contains(requests, `"[redacted]"`) || !strings.Contains(requests, "User.Read") {
 		t.Errorf("requests: %s", requests)
 	}
-	for _, secret := range []string{w.App.Secret(), tokens.AccessToken, tokens.RefreshToken, tokens.IDToken, verifier} {
+	for _, secret := range []string{w.App.Secret(), tokens.AccessToken, tokens.RefreshToken,
+		tokens.IDToken, verifier} {
 		if strings.Contains(state+requests, secret) {
 			t.Errorf("a secret is shown: %.20s…", secret)
 		}
@@ -190,29 +206,35 @@ func TestControlRefuses(t *testing.T) {
 		method, path, body string
 		status             int
 	}{
-		"no JSON":               {"POST", "revoke", "user=alice", 400},
-		"an unknown field":      {"POST", "revoke", `{"usr": "alice"}`, 400},
-		"two values":            {"POST", "revoke", `{"user": "alice"} {}`, 400},
-		"nothing":               {"POST", "revoke", "", 400},
-		"an unknown user":       {"POST", "revoke", `{"user": "nobody"}`, 400},
-		"an unknown state":      {"POST", "users/state", `{"user": "alice", "state": "tired"}`, 400},
-		"a bad username":        {"POST", "users", `{"username": "dave"}`, 400},
-		"a bad policy":          {"POST", "policy", `{"rotation": "sometimes"}`, 400},
-		"a number as duration":  {"POST", "lifetimes", `{"access_token": 20}`, 400},
-		"no duration":           {"POST", "lifetimes", `{"access_token": "soon"}`, 400},
-		"a negative duration":   {"POST", "lifetimes", `{"access_token": "-1s"}`, 400},
-		"a misspelt endpoint":   {"POST", "faults", `{"endpoint": "tokens", "drop": true}`, 400},
-		"a misspelt kind":       {"POST", "faults", `{"id_token": {"kind": "bad"}}`, 400},
-		"an impossible status":  {"POST", "faults", `{"status": 42}`, 400},
-		"a negative count":      {"POST", "faults", `{"times": -1}`, 400},
-		"an unknown fault":      {"DELETE", "faults/7", "", 404},
-		"a fault with a name":   {"DELETE", "faults/x", "", 404},
-		"a bad redirect URI":    {"POST", "apps", `{"redirect_uris": [{"uri": "http://a.example/", "platform": "web"}]}`, 400},
-		"a bad URL":             {"POST", "signin", `{"auth_url": ":", "user": "alice"}`, 400},
-		"an unknown action":     {"POST", "signin", `{"auth_url": "https://localhost/", "action": "dance"}`, 400},
-		"a wrong user code":     {"POST", "device", `{"user_code": "XXXXXXXXX", "user": "alice"}`, 400},
-		"device, other action":  {"POST", "device", `{"user_code": "XXXXXXXXX", "action": "dance"}`, 400},
-		"a platform without":    {"POST", "refresh-token", `{"user": "alice", "client_id": "` + w.App.ClientID + `", "platform": "spa"}`, 400},
+		"no JSON":          {"POST", "revoke", "user=alice", 400},
+		"an unknown field": {"POST", "revoke", `{"usr": "alice"}`, 400},
+		"two values":       {"POST", "revoke", `{"user": "alice"} {}`, 400},
+		"nothing":          {"POST", "revoke", "", 400},
+		"an unknown user":  {"POST", "revoke", `{"user": "nobody"}`, 400},
+		"an unknown state": {"POST", "users/state", `{"user": "alice", "state": "tired"}`,
+			400},
+		"a bad username":       {"POST", "users", `{"username": "dave"}`, 400},
+		"a bad policy":         {"POST", "policy", `{"rotation": "sometimes"}`, 400},
+		"a number as duration": {"POST", "lifetimes", `{"access_token": 20}`, 400},
+		"no duration":          {"POST", "lifetimes", `{"access_token": "soon"}`, 400},
+		"a negative duration":  {"POST", "lifetimes", `{"access_token": "-1s"}`, 400},
+		"a misspelt endpoint":  {"POST", "faults", `{"endpoint": "tokens", "drop": true}`, 400},
+		"a misspelt kind":      {"POST", "faults", `{"id_token": {"kind": "bad"}}`, 400},
+		"an impossible status": {"POST", "faults", `{"status": 42}`, 400},
+		"a negative count":     {"POST", "faults", `{"times": -1}`, 400},
+		"an unknown fault":     {"DELETE", "faults/7", "", 404},
+		"a fault with a name":  {"DELETE", "faults/x", "", 404},
+		"a bad redirect URI": {"POST", "apps",
+			`{"redirect_uris": [{"uri": "http://a.example/", "platform": "web"}]}`, 400},
+		"a bad URL": {"POST", "signin", `{"auth_url": ":", "user": "alice"}`, 400},
+		"an unknown action": {"POST", "signin",
+			`{"auth_url": "https://localhost/", "action": "dance"}`, 400},
+		"a wrong user code": {"POST", "device", `{"user_code": "XXXXXXXXX", "user": "alice"}`,
+			400},
+		"device, other action": {"POST", "device", `{"user_code": "XXXXXXXXX", "action": "dance"}`,
+			400},
+		"a platform without": {"POST", "refresh-token",
+			`{"user": "alice", "client_id": "` + w.App.ClientID + `", "platform": "spa"}`, 400},
 		"consent of nobody":     {"POST", "remove-consent", `{"user": "nobody"}`, 400},
 		"tokens of nobody":      {"POST", "expire", `{"user": "nobody"}`, 400},
 		"an unknown token":      {"POST", "introspect", `{"token": "made-up"}`, 404},
@@ -225,18 +247,25 @@ func TestControlRefuses(t *testing.T) {
 			if status != test.status {
 				t.Errorf("status %d, want %d: %s", status, test.status, text)
 			}
-			if routed := test.path != "nothing" && status != 405; routed && !strings.Contains(text, `"error": "`) {
+			if routed := test.path != "nothing" && status != 405; routed &&
+				!strings.Contains(text, `"error": "`) {
 				t.Errorf("no error: %s", text)
 			}
 		})
 	}
 	t.Run("a web page's form", func(t *testing.T) {
-		if status, _ := w.control("POST", "revoke", `{"user": "alice"}`, "Content-Type", "text/plain"); status != 400 {
+		if status, _ := w.control("POST", "revoke", `{"user": "alice"}`, "Content-Type",
+			"text/plain"); status != 400 {
 			t.Errorf("status %d", status)
 		}
 	})
 	t.Run("an error page at the sign-in", func(t *testing.T) {
-		status, text := w.control("POST", "signin", `{"auth_url": "`+w.authURL("redirect_uri", "https://evil.example/")+`", "user": "alice"}`)
+		status, text := w.control(
+			"POST",
+			"signin",
+			`{"auth_url": "`+w.authURL("redirect_uri",
+				"https://evil.example/")+`", "user": "alice"}`,
+		)
 		if status != 400 || !strings.Contains(text, "AADSTS50011") {
 			t.Errorf("status %d: %s", status, text)
 		}
@@ -245,7 +274,8 @@ func TestControlRefuses(t *testing.T) {
 
 func TestControlLifetimeOfOtherThings(t *testing.T) {
 	w := start(t, entratest.Options{})
-	w.post("lifetimes", `{"code": "1m", "refresh_token": "1h", "device_code": "2m", "cae_token": "3h"}`, nil)
+	w.post("lifetimes",
+		`{"code": "1m", "refresh_token": "1h", "device_code": "2m", "cae_token": "3h"}`, nil)
 	code := w.code("alice")
 	w.clock.advance(time.Minute)
 	w.redeem(code).refused(t, 400, "invalid_grant", 70008)

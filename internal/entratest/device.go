@@ -72,7 +72,8 @@ func (c *call) startDevice() (map[string]any, *entraError) {
 		platform = Public
 	}
 	device := &deviceGrant{
-		userCode: newUserCode(), clientID: app.ClientID, platform: platform, policy: c.at.policy, at: c.at,
+		userCode: newUserCode(), clientID: app.ClientID, platform: platform, policy: c.at.policy,
+		at:    c.at,
 		scope: scope, issued: s.now(), interval: s.deviceInterval,
 	}
 	value := "BAQABAAEA" + randomString(120)
@@ -84,7 +85,10 @@ func (c *call) startDevice() (map[string]any, *entraError) {
 		"verification_uri": page,
 		"expires_in":       int(s.deviceLifetime() / time.Second),
 		"interval":         max(1, int(device.interval/time.Second)),
-		"message":          fmt.Sprintf("To sign in, use a web browser to open the page %s and enter the code %s to authenticate.", page, device.userCode),
+		"message": fmt.Sprintf(
+			"To sign in, use a web browser to open the page %s and enter the code %s to "+
+				"authenticate.",
+			page, device.userCode),
 	}, nil
 }
 
@@ -107,7 +111,8 @@ func (c *call) redeemDeviceCode(app *App) (*grant, *entraError) {
 		return nil, missingParameter("device_code")
 	}
 	device := c.s.devices[value]
-	if device == nil || device.redeemed || device.clientID != app.ClientID || device.policy != c.at.policy {
+	if device == nil || device.redeemed || device.clientID != app.ClientID ||
+		device.policy != c.at.policy {
 		return nil, aadsts(70018, "The device_code sent to the /token endpoint wasn't recognized.")
 	}
 	if refused := device.pending(c.s.now(), c.s.deviceLifetime()); refused != nil {
@@ -138,7 +143,8 @@ func (c *call) redeemDeviceCode(app *App) (*grant, *entraError) {
 
 // pending is the answer to a poll while there are no tokens to be had.
 func (d *deviceGrant) pending(now time.Time, lifetime time.Duration) *entraError {
-	tooEarly := !d.polled.IsZero() && now.Sub(d.polled) < d.interval*8/10 // a client's timer may be early by a little
+	tooEarly := !d.polled.IsZero() &&
+		now.Sub(d.polled) < d.interval*8/10 // a client's timer may be early by a little
 	d.polled = now
 	switch {
 	case now.Sub(d.issued) >= lifetime:
@@ -149,7 +155,8 @@ func (d *deviceGrant) pending(now time.Time, lifetime time.Duration) *entraError
 		return e
 	case tooEarly:
 		d.interval += 5 * time.Second
-		return otherProviderError("slow_down", "The client is polling too often: wait for the interval, and five seconds more.")
+		return otherProviderError("slow_down",
+			"The client is polling too often: wait for the interval, and five seconds more.")
 	case d.username == "":
 		return aadsts(70016, "")
 	}
@@ -179,7 +186,8 @@ func (c *call) deviceAuth() {
 		return
 	}
 	if decline {
-		c.messagePage("You have cancelled the sign-in", "The device was not signed in. You may now close this window.")
+		c.messagePage("You have cancelled the sign-in",
+			"The device was not signed in. You may now close this window.")
 		return
 	}
 	c.entry.User = name
@@ -191,7 +199,8 @@ func (s *Simulator) answerDevice(userCode, name string, decline bool) *entraErro
 	s.mu.Lock()
 	var device *deviceGrant
 	for _, d := range s.devices {
-		if d.userCode == userCode && d.username == "" && !d.declined && s.now().Sub(d.issued) < s.deviceLifetime() {
+		if d.userCode == userCode && d.username == "" && !d.declined &&
+			s.now().Sub(d.issued) < s.deviceLifetime() {
 			device = d
 		}
 	}

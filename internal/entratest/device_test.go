@@ -28,7 +28,8 @@ func (w *world) deviceForm(changes ...string) url.Values {
 
 func (w *world) startDevice(changes ...string) device {
 	w.t.Helper()
-	a, err := w.send(w.t.Context(), "/"+w.Tenant()+"/oauth2/v2.0/devicecode", w.deviceForm(changes...))
+	a, err := w.send(w.t.Context(), "/"+w.Tenant()+"/oauth2/v2.0/devicecode",
+		w.deviceForm(changes...))
 	if err != nil || a.Status != 200 {
 		w.t.Fatalf("%v: %s", err, a.Body)
 	}
@@ -42,14 +43,18 @@ func (w *world) startDevice(changes ...string) device {
 func (w *world) poll(d device, changes ...string) answer {
 	w.t.Helper()
 	return w.token(with(url.Values{
-		"grant_type": {"urn:ietf:params:oauth:grant-type:device_code"}, "client_id": {w.PublicApp.ClientID}, "device_code": {d.DeviceCode},
+		"grant_type": {
+			"urn:ietf:params:oauth:grant-type:device_code",
+		}, "client_id": {w.PublicApp.ClientID}, "device_code": {d.DeviceCode},
 	}, changes...))
 }
 
 func TestDeviceCode(t *testing.T) {
 	w := start(t, entratest.Options{})
 	d := w.startDevice()
-	if d.Interval != 5 || d.ExpiresIn != 900 || len(d.UserCode) != 9 || d.URI != w.URL+"/common/oauth2/deviceauth" || d.Message == "" {
+	if d.Interval != 5 || d.ExpiresIn != 900 || len(d.UserCode) != 9 ||
+		d.URI != w.URL+"/common/oauth2/deviceauth" ||
+		d.Message == "" {
 		t.Errorf("device %+v", d)
 	}
 	w.poll(d).refused(t, 400, "authorization_pending", 70016)
@@ -57,7 +62,8 @@ func TestDeviceCode(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.clock.advance(5 * time.Second)
-	tokens := w.poll(d, "grant_type", "device_code").good(t) // the short name that some clients send
+	tokens := w.poll(d, "grant_type", "device_code").good(
+		t) // the short name that some clients send
 	if tokens.RefreshToken == "" || tokens.IDToken == "" {
 		t.Errorf("tokens %+v", tokens)
 	}
@@ -100,7 +106,8 @@ func TestDeviceCodeRefusals(t *testing.T) {
 	})
 	t.Run("another app's", func(t *testing.T) {
 		d := w.startDevice()
-		w.poll(d, "client_id", w.App.ClientID, "client_secret", w.App.Secret()).refused(t, 401, "invalid_client", 700025)
+		w.poll(d, "client_id", w.App.ClientID, "client_secret", w.App.Secret()).refused(t, 401,
+			"invalid_client", 700025)
 	})
 	t.Run("unknown", func(t *testing.T) {
 		w.poll(device{DeviceCode: "made-up"}).refused(t, 400, "bad_verification_code", 70018)
@@ -122,13 +129,15 @@ func TestDeviceCodeRefusals(t *testing.T) {
 		code    string
 		aadsts  int
 	}{
-		"no scope":         {[]string{"scope", ""}, "invalid_request", 900144},
-		"no client":        {[]string{"client_id", ""}, "invalid_request", 900144},
-		"unknown resource": {[]string{"scope", "https://nothing.example/Read"}, "invalid_resource", 500011},
-		"no such scope":    {[]string{"scope", "No.Such"}, "invalid_client", 650053},
+		"no scope":  {[]string{"scope", ""}, "invalid_request", 900144},
+		"no client": {[]string{"client_id", ""}, "invalid_request", 900144},
+		"unknown resource": {[]string{"scope", "https://nothing.example/Read"}, "invalid_resource",
+			500011},
+		"no such scope": {[]string{"scope", "No.Such"}, "invalid_client", 650053},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, err := w.send(t.Context(), "/"+w.Tenant()+"/oauth2/v2.0/devicecode", w.deviceForm(test.changes...))
+			a, err := w.send(t.Context(), "/"+w.Tenant()+"/oauth2/v2.0/devicecode",
+				w.deviceForm(test.changes...))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -143,16 +152,22 @@ func TestDevicePage(t *testing.T) {
 	page := w.page(w.get(d.URI+"?otc="+d.UserCode), 200)
 	has(t, page, "Sign in on another device", `value="`+d.UserCode+`"`, "Alice Ahlgren")
 	for name, fields := range map[string][]string{
-		"wrong code":    {"otc", "XXXXXXXXX", "username", "alice", "action", "signin"},
-		"unknown user":  {"otc", d.UserCode, "username", "nobody", "action", "signin"},
-		"other tenant":  {"otc", d.UserCode, "username", "mallory@fabrikam.example", "action", "signin"},
+		"wrong code":   {"otc", "XXXXXXXXX", "username", "alice", "action", "signin"},
+		"unknown user": {"otc", d.UserCode, "username", "nobody", "action", "signin"},
+		"other tenant": {"otc", d.UserCode, "username", "mallory@fabrikam.example", "action",
+			"signin"},
 		"nobody picked": {"otc", d.UserCode, "action", "signin"},
 	} {
-		if again := w.page(w.formOf(page, fields...), 200); !strings.Contains(again, `class="problem"`) {
+		if again := w.page(w.formOf(page, fields...), 200); !strings.Contains(again,
+			`class="problem"`) {
 			t.Errorf("%s: %s", name, again)
 		}
 	}
-	done := w.page(w.formOf(page, "otc", " "+d.UserCode+" ", "login", "alice@contoso.example", "action", "signin"), 200)
+	done := w.page(
+		w.formOf(page, "otc", " "+d.UserCode+" ", "login", "alice@contoso.example", "action",
+			"signin"),
+		200,
+	)
 	has(t, done, "You have signed in on your device")
 	w.poll(d).good(t)
 }

@@ -30,13 +30,16 @@ func TestDiscovery(t *testing.T) {
 		var doc metadata
 		w.fetch(w.URL+"/"+tenant+"/v2.0/.well-known/openid-configuration", &doc)
 		base := w.URL + "/" + test.base
-		want := metadata{w.URL + "/" + test.issuer + "/v2.0", base + "/oauth2/v2.0/authorize", base + "/oauth2/v2.0/token", base + "/discovery/v2.0/keys", base + "/oauth2/v2.0/devicecode"}
+		want := metadata{w.URL + "/" + test.issuer + "/v2.0", base + "/oauth2/v2.0/authorize",
+			base + "/oauth2/v2.0/token", base + "/discovery/v2.0/keys",
+			base + "/oauth2/v2.0/devicecode"}
 		if doc != want {
 			t.Errorf("%s: %+v, want %+v", tenant, doc, want)
 		}
 	}
 	t.Run("unknown tenant", func(t *testing.T) {
-		resp, err := w.Client().Get(w.URL + "/nowhere.example/v2.0/.well-known/openid-configuration")
+		resp, err := w.Client().Get(
+			w.URL + "/nowhere.example/v2.0/.well-known/openid-configuration")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +51,8 @@ func TestDiscovery(t *testing.T) {
 	t.Run("it promises neither PKCE nor grant types", func(t *testing.T) {
 		var doc map[string]any
 		w.fetch(w.Authority()+"/.well-known/openid-configuration", &doc)
-		for _, name := range []string{"code_challenge_methods_supported", "grant_types_supported", "authorization_response_iss_parameter_supported"} {
+		for _, name := range []string{"code_challenge_methods_supported", "grant_types_supported",
+			"authorization_response_iss_parameter_supported"} {
 			if _, ok := doc[name]; ok {
 				t.Errorf("%s is there", name)
 			}
@@ -56,7 +60,7 @@ func TestDiscovery(t *testing.T) {
 	})
 }
 
-// TestOtherHosts: the same server stands for external tenants and B2C, where
+// TestOtherHosts checks that the same server stands for external tenants and B2C, where
 // issuers look different.
 func TestOtherHosts(t *testing.T) {
 	w := start(t, entratest.Options{})
@@ -77,9 +81,15 @@ func TestOtherHosts(t *testing.T) {
 	}
 	id := w.Tenant()
 	for name, test := range map[string]struct{ host, path, issuer, token string }{
-		"public cloud": {"login.microsoftonline.com", "/contoso.example", "https://login.microsoftonline.com/" + id + "/v2.0", "https://login.microsoftonline.com/" + id + "/oauth2/v2.0/token"},
-		"external ID":  {"contoso.ciamlogin.com", "/contoso.onmicrosoft.com", "https://" + id + ".ciamlogin.com/" + id + "/v2.0", "https://contoso.ciamlogin.com/" + id + "/oauth2/v2.0/token"},
-		"B2C":          {"contoso.b2clogin.com", "/contoso.onmicrosoft.com/B2C_1_signin", "https://contoso.b2clogin.com/" + id + "/v2.0/", "https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_signin/oauth2/v2.0/token"},
+		"public cloud": {"login.microsoftonline.com", "/contoso.example",
+			"https://login.microsoftonline.com/" + id + "/v2.0",
+			"https://login.microsoftonline.com/" + id + "/oauth2/v2.0/token"},
+		"external ID": {"contoso.ciamlogin.com", "/contoso.onmicrosoft.com",
+			"https://" + id + ".ciamlogin.com/" + id + "/v2.0",
+			"https://contoso.ciamlogin.com/" + id + "/oauth2/v2.0/token"},
+		"B2C": {"contoso.b2clogin.com", "/contoso.onmicrosoft.com/B2C_1_signin",
+			"https://contoso.b2clogin.com/" + id + "/v2.0/",
+			"https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_signin/oauth2/v2.0/token"},
 	} {
 		doc := get(test.host, test.path+"/v2.0/.well-known/openid-configuration")
 		if doc.Issuer != test.issuer || doc.Token != test.token {
@@ -88,7 +98,7 @@ func TestOtherHosts(t *testing.T) {
 	}
 }
 
-// TestB2CPolicy: expires_in is a string there, and a refresh token belongs to
+// TestB2CPolicy checks that expires_in is a string there, and a refresh token belongs to
 // its policy.
 func TestB2CPolicy(t *testing.T) {
 	w := start(t, entratest.Options{})
@@ -120,13 +130,15 @@ func TestB2CPolicy(t *testing.T) {
 func TestInstanceDiscovery(t *testing.T) {
 	w := start(t, entratest.Options{})
 	base := w.URL + "/common/discovery/instance?api-version=1.1&authorization_endpoint="
-	for _, authority := range []string{w.URL, "https://login.microsoftonline.com", "https://login.windows.net"} {
+	for _, authority := range []string{w.URL, "https://login.microsoftonline.com",
+		"https://login.windows.net"} {
 		var doc struct {
 			Endpoint string `json:"tenant_discovery_endpoint"`
 			Metadata []any  `json:"metadata"`
 		}
 		w.fetch(base+authority+"/contoso.example/oauth2/v2.0/authorize", &doc)
-		if doc.Endpoint != authority+"/contoso.example/v2.0/.well-known/openid-configuration" || len(doc.Metadata) < 3 {
+		if doc.Endpoint != authority+"/contoso.example/v2.0/.well-known/openid-configuration" ||
+			len(doc.Metadata) < 3 {
 			t.Errorf("%s: %+v", authority, doc)
 		}
 	}

@@ -29,11 +29,13 @@ const (
 
 // Match picks requests. An empty field picks all.
 type Match struct {
-	Endpoint  Endpoint `json:"endpoint,omitempty"`
-	GrantType string   `json:"grant_type,omitempty"` // authorization_code, refresh_token, device_code
-	User      string   `json:"user,omitempty"`       // alice or alice@contoso.example; token requests only
-	ClientID  string   `json:"client_id,omitempty"`
-	Scope     string   `json:"scope,omitempty"` // one of the scopes asked for, ignoring case
+	Endpoint Endpoint `json:"endpoint,omitempty"`
+	// authorization_code, refresh_token, device_code
+	GrantType string `json:"grant_type,omitempty"`
+	// alice or alice@contoso.example; token requests only
+	User     string `json:"user,omitempty"`
+	ClientID string `json:"client_id,omitempty"`
+	Scope    string `json:"scope,omitempty"` // one of the scopes asked for, ignoring case
 }
 
 // Fault is one scripted failure. What it does comes in this order: wait, then
@@ -58,19 +60,24 @@ type Fault struct {
 	Drop bool `json:"drop,omitempty"` // close the connection without an answer
 	Hang bool `json:"hang,omitempty"` // no answer until the client gives up
 
-	Status     int               `json:"status,omitempty"`      // default 400, or what the AADSTS number has
-	AADSTS     int               `json:"aadsts,omitempty"`      // answer with this Entra error; at the authorize endpoint by a redirect
-	Error      string            `json:"error,omitempty"`       // its "error"; alone: an error with no AADSTS number
-	Suberror   string            `json:"suberror,omitempty"`    // its "suberror"
-	Claims     string            `json:"claims,omitempty"`      // its claims challenge
-	Text       string            `json:"text,omitempty"`        // its text
-	Body       string            `json:"body,omitempty"`        // answer with this very body
-	BodySize   int64             `json:"body_size,omitempty"`   // answer with that many bytes of JSON-like text
+	// default 400, or what the AADSTS number has
+	Status int `json:"status,omitempty"`
+	// answer with this Entra error; at the authorize endpoint by a redirect
+	AADSTS int `json:"aadsts,omitempty"`
+	// its "error"; alone: an error with no AADSTS number
+	Error    string `json:"error,omitempty"`
+	Suberror string `json:"suberror,omitempty"` // its "suberror"
+	Claims   string `json:"claims,omitempty"`   // its claims challenge
+	Text     string `json:"text,omitempty"`     // its text
+	Body     string `json:"body,omitempty"`     // answer with this very body
+	// answer with that many bytes of JSON-like text
+	BodySize   int64             `json:"body_size,omitempty"`
 	RetryAfter string            `json:"retry_after,omitempty"` // header of the fault's answer
 	Header     map[string]string `json:"header,omitempty"`      // more headers
 
-	Omit    []string       `json:"omit,omitempty"` // members to leave out of a token response; refresh_token: nothing is rotated
-	Set     map[string]any `json:"set,omitempty"`  // members to put into a token response
+	// members to leave out of a token response; refresh_token: nothing is rotated
+	Omit    []string       `json:"omit,omitempty"`
+	Set     map[string]any `json:"set,omitempty"` // members to put into a token response
 	IDToken *IDTokenFault  `json:"id_token,omitempty"`
 }
 
@@ -104,9 +111,11 @@ const (
 // validate refuses what a script has misspelt: such a fault would never be met,
 // or do nothing.
 func (f Fault) validate() error {
-	endpoints := []Endpoint{"", Discovery, Keys, Instance, Authorize, Token, DeviceCode, signInPage, devicePage}
+	endpoints := []Endpoint{"", Discovery, Keys, Instance, Authorize, Token, DeviceCode, signInPage,
+		devicePage}
 	kinds := []IDTokenKind{
-		"", IDWrongSignature, IDUnknownKey, IDAlgNone, IDAlgHS256, IDWrongAudience, IDWrongNonce, IDNoNonce, IDWrongIssuer,
+		"", IDWrongSignature, IDUnknownKey, IDAlgNone, IDAlgHS256, IDWrongAudience, IDWrongNonce,
+		IDNoNonce, IDWrongIssuer,
 		IDWrongTenant, IDTenantNoGUID, IDExpired, IDNotYetValid, IDOtherUser, IDGarbage,
 	}
 	switch {
@@ -250,7 +259,15 @@ func (f *Fault) perform(c *call) bool {
 		f.refuse(c)
 	case f.Status != 0 && f.Status != http.StatusOK:
 		// A gateway's answer, not OAuth's.
-		f.answer(c, f.Status, "text/html", []byte("<html><body><h1>"+strconv.Itoa(f.Status)+" "+http.StatusText(f.Status)+"</h1></body></html>\n"))
+		f.answer(
+			c,
+			f.Status,
+			"text/html",
+			[]byte(
+				"<html><body><h1>"+strconv.Itoa(f.Status)+" "+http.StatusText(
+					f.Status)+"</h1></body></html>\n",
+			),
+		)
 	default:
 		return false
 	}

@@ -24,22 +24,44 @@ func TestFaultAnswers(t *testing.T) {
 		status int
 		check  func(answer) bool
 	}{
-		"an AADSTS number": {entratest.Fault{AADSTS: 50196}, 400, func(a answer) bool { return a.Error == "invalid_grant" && a.Codes[0] == 50196 }},
-		"a transient one":  {entratest.Fault{AADSTS: 90033}, 503, func(a answer) bool { return a.Error == "temporarily_unavailable" }},
-		"all overridden": {entratest.Fault{AADSTS: 50076, Error: "invalid_grant", Suberror: "bad_token", Status: 418, Text: "Tea.", Claims: "{}"}, 418, func(a answer) bool {
-			return a.Error == "invalid_grant" && a.Suberror == "bad_token" && a.Claims == "{}" && strings.HasPrefix(a.Description, "AADSTS50076: Tea.")
+		"an AADSTS number": {entratest.Fault{AADSTS: 50196}, 400,
+			func(a answer) bool { return a.Error == "invalid_grant" && a.Codes[0] == 50196 }},
+		"a transient one": {entratest.Fault{AADSTS: 90033}, 503,
+			func(a answer) bool { return a.Error == "temporarily_unavailable" }},
+		"all overridden": {entratest.Fault{AADSTS: 50076, Error: "invalid_grant",
+			Suberror: "bad_token", Status: 418, Text: "Tea.", Claims: "{}"}, 418,
+			func(a answer) bool {
+				return a.Error == "invalid_grant" && a.Suberror == "bad_token" &&
+					a.Claims == "{}" &&
+					strings.HasPrefix(a.Description, "AADSTS50076: Tea.")
+			}},
+		"a number nobody knows": {entratest.Fault{AADSTS: 123456}, 400,
+			func(a answer) bool { return a.Codes[0] == 123456 }},
+		"another provider's": {entratest.Fault{Error: "invalid_grant"}, 400,
+			func(a answer) bool {
+				return a.Error == "invalid_grant" && a.Codes == nil &&
+					a.Trace == ""
+			}},
+		"a gateway's page": {entratest.Fault{Status: 503}, 503,
+			func(a answer) bool { return strings.Contains(a.Body, "Service Unavailable") }},
+		"throttled by text": {entratest.Fault{Status: 429, Body: "Too many requests",
+			RetryAfter: "60"}, 429, func(a answer) bool {
+			return a.Body == "Too many requests" && a.Header.Get("Retry-After") == "60" &&
+				strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain")
 		}},
-		"a number nobody knows": {entratest.Fault{AADSTS: 123456}, 400, func(a answer) bool { return a.Codes[0] == 123456 }},
-		"another provider's":    {entratest.Fault{Error: "invalid_grant"}, 400, func(a answer) bool { return a.Error == "invalid_grant" && a.Codes == nil && a.Trace == "" }},
-		"a gateway's page":      {entratest.Fault{Status: 503}, 503, func(a answer) bool { return strings.Contains(a.Body, "Service Unavailable") }},
-		"throttled by text": {entratest.Fault{Status: 429, Body: "Too many requests", RetryAfter: "60"}, 429, func(a answer) bool {
-			return a.Body == "Too many requests" && a.Header.Get("Retry-After") == "60" && strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain")
-		}},
-		"a body that is JSON": {entratest.Fault{Status: 200, Body: `{"token_type":"Bearer"}`, Header: map[string]string{"Content-Type": "application/json"}}, 200, func(a answer) bool { return a.TokenType == "Bearer" }},
-		"left out": {entratest.Fault{Omit: []string{"scope", "expires_in", "id_token"}}, 200, func(a answer) bool {
-			return a.Scope == "" && a.ExpiresIn == nil && a.IDToken == "" && a.AccessToken != ""
-		}},
-		"put in":  {entratest.Fault{Set: map[string]any{"expires_in": "3599"}, Header: map[string]string{"X-Sim": "1"}}, 200, func(a answer) bool { return a.ExpiresIn == "3599" && a.Header.Get("X-Sim") == "1" }},
+		"a body that is JSON": {entratest.Fault{Status: 200, Body: `{"token_type":"Bearer"}`,
+			Header: map[string]string{"Content-Type": "application/json"}}, 200,
+			func(a answer) bool { return a.TokenType == "Bearer" }},
+		"left out": {entratest.Fault{Omit: []string{"scope", "expires_in", "id_token"}}, 200,
+			func(a answer) bool {
+				return a.Scope == "" && a.ExpiresIn == nil && a.IDToken == "" && a.AccessToken != ""
+			}},
+		"put in": {entratest.Fault{Set: map[string]any{"expires_in": "3599"},
+			Header: map[string]string{"X-Sim": "1"}}, 200,
+			func(a answer) bool {
+				return a.ExpiresIn == "3599" &&
+					a.Header.Get("X-Sim") == "1"
+			}},
 		"nothing": {entratest.Fault{}, 200, func(a answer) bool { return a.AccessToken != "" }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +116,10 @@ func TestFaultDrop(t *testing.T) {
 			w := start(t, entratest.Options{Rotation: entratest.RotateRefuseOld})
 			token := w.signIn("alice").RefreshToken
 			w.ResetCounts()
-			w.Faults.Add(entratest.Fault{Match: onRefresh, Drop: true, AfterProcessing: test.after, Times: 1})
+			w.Faults.Add(
+				entratest.Fault{Match: onRefresh, Drop: true, AfterProcessing: test.after,
+					Times: 1},
+			)
 			if a, err := w.send(t.Context(), w.tokenPath(), w.refreshForm(token)); err == nil {
 				t.Errorf("an answer came: %s", a.Body)
 			}
@@ -112,7 +137,10 @@ func TestFaultDrop(t *testing.T) {
 
 func TestFaultAfterProcessingTakesEffect(t *testing.T) {
 	w := start(t, entratest.Options{})
-	w.Faults.Add(entratest.Fault{Match: entratest.Match{GrantType: "authorization_code"}, Status: 502, AfterProcessing: true, Times: 1})
+	w.Faults.Add(
+		entratest.Fault{Match: entratest.Match{GrantType: "authorization_code"}, Status: 502,
+			AfterProcessing: true, Times: 1},
+	)
 	code := w.code("alice")
 	if a := w.redeem(code); a.Status != 502 || a.AccessToken != "" {
 		t.Errorf("%+v", a)
@@ -130,7 +158,8 @@ func TestFaultHang(t *testing.T) {
 			_ = w.Await(t.Context(), onRefresh, 1)
 			cancel()
 		}()
-		if _, err := w.send(ctx, w.tokenPath(), w.refreshForm(token)); !errors.Is(err, context.Canceled) {
+		if _, err := w.send(ctx, w.tokenPath(), w.refreshForm(token)); !errors.Is(err,
+			context.Canceled) {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -191,19 +220,20 @@ func TestFaultMatching(t *testing.T) {
 		match entratest.Match
 		met   bool
 	}{
-		"everything":         {entratest.Match{}, true},
-		"the endpoint":       {entratest.Match{Endpoint: entratest.Token}, true},
-		"another endpoint":   {entratest.Match{Endpoint: entratest.Keys}, false},
-		"the grant":          {entratest.Match{GrantType: "refresh_token"}, true},
-		"another grant":      {entratest.Match{GrantType: "device_code"}, false},
-		"the user, short":    {entratest.Match{User: "Alice"}, true},
-		"the user":           {entratest.Match{User: "alice@contoso.example"}, true},
-		"the client":         {entratest.Match{ClientID: strings.ToUpper(w.App.ClientID)}, true},
-		"another client":     {entratest.Match{ClientID: w.PublicApp.ClientID}, false},
-		"a scope":            {entratest.Match{Scope: "user.read"}, true},
-		"another scope":      {entratest.Match{Scope: "Mail.Read"}, false},
-		"part of a scope":    {entratest.Match{Scope: "User"}, false},
-		"all of it together": {entratest.Match{Endpoint: entratest.Token, GrantType: "refresh_token", User: "alice", Scope: "openid"}, true},
+		"everything":       {entratest.Match{}, true},
+		"the endpoint":     {entratest.Match{Endpoint: entratest.Token}, true},
+		"another endpoint": {entratest.Match{Endpoint: entratest.Keys}, false},
+		"the grant":        {entratest.Match{GrantType: "refresh_token"}, true},
+		"another grant":    {entratest.Match{GrantType: "device_code"}, false},
+		"the user, short":  {entratest.Match{User: "Alice"}, true},
+		"the user":         {entratest.Match{User: "alice@contoso.example"}, true},
+		"the client":       {entratest.Match{ClientID: strings.ToUpper(w.App.ClientID)}, true},
+		"another client":   {entratest.Match{ClientID: w.PublicApp.ClientID}, false},
+		"a scope":          {entratest.Match{Scope: "user.read"}, true},
+		"another scope":    {entratest.Match{Scope: "Mail.Read"}, false},
+		"part of a scope":  {entratest.Match{Scope: "User"}, false},
+		"all of it together": {entratest.Match{Endpoint: entratest.Token,
+			GrantType: "refresh_token", User: "alice", Scope: "openid"}, true},
 	} {
 		if got := met(test.match, alice); got != test.met {
 			t.Errorf("%s: met is %v", name, got)
@@ -219,13 +249,15 @@ func TestFaultAfterAndTimes(t *testing.T) {
 	token := w.signIn("alice").RefreshToken
 	first := w.Faults.Add(entratest.Fault{Match: onRefresh, After: 1, Times: 2, Status: 500})
 	second := w.Faults.Add(entratest.Fault{Match: onRefresh, Times: 1, Status: 503})
-	for i, want := range []int{503, 500, 500, 200, 200} { // the first lets one pass, which the second meets
+	// the first lets one pass, which the second meets
+	for i, want := range []int{503, 500, 500, 200, 200} {
 		if got := w.refresh(token).Status; got != want {
 			t.Errorf("request %d: status %d, want %d", i, got, want)
 		}
 	}
 	list := w.Faults.List()
-	if len(list) != 2 || list[0].ID != first || list[0].Fired != 2 || list[1].ID != second || list[1].Fired != 1 {
+	if len(list) != 2 || list[0].ID != first || list[0].Fired != 2 || list[1].ID != second ||
+		list[1].Fired != 1 {
 		t.Errorf("script %+v", list)
 	}
 	if !w.Faults.Remove(first) || w.Faults.Remove(first) || w.Faults.Fired(first) != 0 {
@@ -239,14 +271,17 @@ func TestFaultAfterAndTimes(t *testing.T) {
 
 func TestFaultAtTheAuthorizeEndpoint(t *testing.T) {
 	w := start(t, entratest.Options{})
-	w.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Authorize}, AADSTS: 90094})
+	w.Faults.Add(
+		entratest.Fault{Match: entratest.Match{Endpoint: entratest.Authorize}, AADSTS: 90094})
 	for _, mode := range []string{"query", "form_post"} {
 		redirect, err := w.NewBrowser().Open(t.Context(), w.authURL("response_mode", mode))
-		if err != nil || redirect.Params.Get("error") != "access_denied" || redirect.Params.Get("state") != "state-1" {
+		if err != nil || redirect.Params.Get("error") != "access_denied" ||
+			redirect.Params.Get("state") != "state-1" {
 			t.Errorf("%s: %+v, %v", mode, redirect, err)
 		}
 	}
-	if page := w.pageError(w.authURL("redirect_uri", "https://evil.example/")); page.AADSTS != 90094 {
+	if page := w.pageError(w.authURL("redirect_uri",
+		"https://evil.example/")); page.AADSTS != 90094 {
 		t.Errorf("page %+v", page)
 	}
 	w.Faults.Clear()
@@ -258,7 +293,10 @@ func TestFaultAtTheAuthorizeEndpoint(t *testing.T) {
 
 func TestFaultAtDiscovery(t *testing.T) {
 	w := start(t, entratest.Options{})
-	w.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Discovery}, Status: 503, Times: 1})
+	w.Faults.Add(
+		entratest.Fault{Match: entratest.Match{Endpoint: entratest.Discovery}, Status: 503,
+			Times: 1},
+	)
 	for _, want := range []int{503, 200} {
 		resp, err := w.Client().Get(w.Authority() + "/.well-known/openid-configuration")
 		if err != nil {

@@ -79,8 +79,13 @@ func challenge(verifier string) string {
 // authURL is a good authorization URL of the confidential app, with changes.
 func (w *world) authURL(changes ...string) string {
 	form := url.Values{
-		"client_id": {w.App.ClientID}, "response_type": {"code"}, "redirect_uri": {redirectURI}, "scope": {allScopes},
-		"state": {"state-1"}, "nonce": {"nonce-1"}, "code_challenge": {challenge(verifier)}, "code_challenge_method": {"S256"},
+		"client_id": {
+			w.App.ClientID,
+		}, "response_type": {"code"}, "redirect_uri": {redirectURI}, "scope": {allScopes},
+		"state": {
+			"state-1",
+		}, "nonce": {"nonce-1"}, "code_challenge": {challenge(verifier)},
+		"code_challenge_method": {"S256"},
 	}
 	return w.URL + "/" + w.Tenant() + "/oauth2/v2.0/authorize?" + with(form, changes...).Encode()
 }
@@ -123,8 +128,10 @@ type answer struct {
 }
 
 // send posts a form to a path of the server.
-func (w *world) send(ctx context.Context, path string, form url.Values, headers ...string) (answer, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL+path, strings.NewReader(form.Encode()))
+func (w *world) send(ctx context.Context, path string, form url.Values,
+	headers ...string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.URL+path,
+		strings.NewReader(form.Encode()))
 	if err != nil {
 		return answer{}, err
 	}
@@ -165,8 +172,10 @@ func (w *world) token(form url.Values, headers ...string) answer {
 // codeForm is a good redemption of a code by the confidential app.
 func (w *world) codeForm(code string, changes ...string) url.Values {
 	return with(url.Values{
-		"grant_type": {"authorization_code"}, "client_id": {w.App.ClientID}, "client_secret": {w.App.Secret()},
-		"code": {code}, "redirect_uri": {redirectURI}, "code_verifier": {verifier}, "scope": {allScopes},
+		"grant_type": {
+			"authorization_code"}, "client_id": {w.App.ClientID}, "client_secret": {w.App.Secret()},
+		"code": {
+			code}, "redirect_uri": {redirectURI}, "code_verifier": {verifier}, "scope": {allScopes},
 	}, changes...)
 }
 
@@ -178,7 +187,8 @@ func (w *world) redeem(code string, changes ...string) answer {
 // refreshForm is a good refresh by the confidential app.
 func (w *world) refreshForm(token string, changes ...string) url.Values {
 	return with(url.Values{
-		"grant_type": {"refresh_token"}, "client_id": {w.App.ClientID}, "client_secret": {w.App.Secret()},
+		"grant_type": {
+			"refresh_token"}, "client_id": {w.App.ClientID}, "client_secret": {w.App.Secret()},
 		"refresh_token": {token}, "scope": {allScopes},
 	}, changes...)
 }
@@ -212,7 +222,8 @@ func (a answer) refused(t *testing.T, status int, code string, aadsts int) answe
 		got = a.Codes[0]
 	}
 	if a.Status != status || a.Error != code || got != aadsts || a.AccessToken != "" {
-		t.Errorf("got status %d, %s, AADSTS%d; want %d, %s, AADSTS%d: %.300s", a.Status, a.Error, got, status, code, aadsts, a.Body)
+		t.Errorf("got status %d, %s, AADSTS%d; want %d, %s, AADSTS%d: %.300s", a.Status, a.Error,
+			got, status, code, aadsts, a.Body)
 	}
 	return a
 }

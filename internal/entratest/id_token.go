@@ -98,11 +98,14 @@ func (f *IDTokenFault) spoil(c *call, g *grant, claims map[string]any) map[strin
 	case IDTenantNoGUID:
 		claims["tid"], claims["iss"] = "contoso", c.at.issuer("contoso")
 	case IDExpired:
-		claims["iat"], claims["nbf"], claims["exp"] = now.Add(-3*time.Hour).Unix(), now.Add(-3*time.Hour).Unix(), now.Add(-2*time.Hour).Unix()
+		claims["iat"], claims["nbf"], claims["exp"] = now.Add(-3*time.Hour).Unix(), now.Add(
+			-3*time.Hour).Unix(), now.Add(-2*time.Hour).Unix()
 	case IDNotYetValid:
-		claims["iat"], claims["nbf"], claims["exp"] = now.Add(2*time.Hour).Unix(), now.Add(2*time.Hour).Unix(), now.Add(3*time.Hour).Unix()
+		claims["iat"], claims["nbf"], claims["exp"] = now.Add(2*time.Hour).Unix(), now.Add(
+			2*time.Hour).Unix(), now.Add(3*time.Hour).Unix()
 	case IDOtherUser:
-		other := User{Username: "eve@contoso.example", Name: "Eve Evans", ObjectID: namedGUID("user:eve@contoso.example"), TenantID: g.user.TenantID}
+		other := User{Username: "eve@contoso.example", Name: "Eve Evans",
+			ObjectID: namedGUID("user:eve@contoso.example"), TenantID: g.user.TenantID}
 		claims = c.idTokenClaims(g, other)
 	}
 	return claims

@@ -52,7 +52,8 @@ func newSigningKey() *signingKey {
 		panic(fmt.Sprintf("entratest: making a signing certificate: %v", err))
 	}
 	sum := sha1.Sum(der) // Entra's kid is the certificate's x5t
-	return &signingKey{kid: base64.RawURLEncoding.EncodeToString(sum[:]), private: private, der: der}
+	return &signingKey{kid: base64.RawURLEncoding.EncodeToString(sum[:]), private: private,
+		der: der}
 }
 
 // current returns the key that signs now.
@@ -124,8 +125,9 @@ func (k *keyRing) published(a authority) map[string][]jwk {
 	for _, key := range k.keys {
 		keys = append(keys, jwk{
 			Kty: "RSA", Use: "sig", Kid: key.kid, X5t: key.kid,
-			N:         base64.RawURLEncoding.EncodeToString(key.private.N.Bytes()),
-			E:         base64.RawURLEncoding.EncodeToString(big.NewInt(int64(key.private.E)).Bytes()),
+			N: base64.RawURLEncoding.EncodeToString(key.private.N.Bytes()),
+			E: base64.RawURLEncoding.EncodeToString(
+				big.NewInt(int64(key.private.E)).Bytes()),
 			X5c:       []string{base64.StdEncoding.EncodeToString(key.der)},
 			CloudName: "microsoftonline.com",
 			Issuer:    a.publishedIssuer(),

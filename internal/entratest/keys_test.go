@@ -60,7 +60,8 @@ func TestIDToken(t *testing.T) {
 	alice, _ := w.User("alice")
 	now := w.clock.Now()
 	for name, want := range map[string]any{
-		"iss": w.Authority(), "aud": w.App.ClientID, "nonce": "nonce-1", "tid": w.Tenant(), "oid": alice.ObjectID, "ver": "2.0",
+		"iss": w.Authority(), "aud": w.App.ClientID, "nonce": "nonce-1", "tid": w.Tenant(),
+		"oid": alice.ObjectID, "ver": "2.0",
 		"name": "Alice Ahlgren", "preferred_username": "alice@contoso.example",
 		"nbf": float64(now.Add(-5 * time.Minute).Unix()), "exp": float64(now.Add(time.Hour).Unix()),
 	} {
@@ -72,7 +73,12 @@ func TestIDToken(t *testing.T) {
 		t.Error("email without its scope")
 	}
 	t.Run("by scope", func(t *testing.T) {
-		claims, err := w.verified(w.redeem(w.code("alice", "scope", "openid email User.Read"), "scope", "openid email User.Read").good(t).IDToken)
+		claims, err := w.verified(
+			w.redeem(w.code("alice", "scope", "openid email User.Read"), "scope",
+				"openid email User.Read").good(
+				t,
+			).IDToken,
+		)
 		if err != nil || claims["email"] != "alice@contoso.example" || claims["oid"] != nil {
 			t.Errorf("%v, %v", claims, err)
 		}
@@ -146,18 +152,20 @@ func TestPublishedKey(t *testing.T) {
 	}
 }
 
-// TestSpoiltIDTokens: each fault spoils what its name says, and nothing else.
+// TestSpoiltIDTokens checks that each fault spoils what its name says, and nothing else.
 func TestSpoiltIDTokens(t *testing.T) {
 	w := start(t, entratest.Options{})
 	alice, _ := w.User("alice")
 	spoilt := func(fault entratest.IDTokenFault) (string, map[string]any, error) {
 		w.Faults.Clear()
-		w.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, IDToken: &fault})
+		w.Faults.Add(
+			entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, IDToken: &fault})
 		token := w.signIn("alice").IDToken
 		claims, err := w.verified(token)
 		return token, claims, err
 	}
-	for _, kind := range []entratest.IDTokenKind{entratest.IDWrongSignature, entratest.IDUnknownKey, entratest.IDAlgNone, entratest.IDAlgHS256, entratest.IDGarbage} {
+	for _, kind := range []entratest.IDTokenKind{entratest.IDWrongSignature, entratest.IDUnknownKey,
+		entratest.IDAlgNone, entratest.IDAlgHS256, entratest.IDGarbage} {
 		if token, _, err := spoilt(entratest.IDTokenFault{Kind: kind}); err == nil {
 			t.Errorf("%s: verified: %s", kind, token)
 		}
@@ -167,25 +175,30 @@ func TestSpoiltIDTokens(t *testing.T) {
 		right func(any) bool // what an unspoilt claim looks like
 	}{
 		entratest.IDWrongAudience: {"aud", func(v any) bool { return v == w.App.ClientID }},
-		entratest.IDWrongNonce:    {"nonce", func(v any) bool { return v == "nonce-1" || v == nil }},
-		entratest.IDNoNonce:       {"nonce", func(v any) bool { return v != nil }},
-		entratest.IDWrongIssuer:   {"iss", func(v any) bool { return v == w.Authority() }},
-		entratest.IDWrongTenant:   {"tid", func(v any) bool { return v == w.Tenant() }},
-		entratest.IDTenantNoGUID:  {"tid", func(v any) bool { return len(v.(string)) == 36 }},
-		entratest.IDExpired:       {"exp", func(v any) bool { return int64(v.(float64)) > w.clock.Now().Unix() }},
-		entratest.IDNotYetValid:   {"nbf", func(v any) bool { return int64(v.(float64)) <= w.clock.Now().Unix() }},
-		entratest.IDOtherUser:     {"oid", func(v any) bool { return v == alice.ObjectID }},
+		entratest.IDWrongNonce: {"nonce",
+			func(v any) bool { return v == "nonce-1" || v == nil }},
+		entratest.IDNoNonce:      {"nonce", func(v any) bool { return v != nil }},
+		entratest.IDWrongIssuer:  {"iss", func(v any) bool { return v == w.Authority() }},
+		entratest.IDWrongTenant:  {"tid", func(v any) bool { return v == w.Tenant() }},
+		entratest.IDTenantNoGUID: {"tid", func(v any) bool { return len(v.(string)) == 36 }},
+		entratest.IDExpired: {"exp",
+			func(v any) bool { return int64(v.(float64)) > w.clock.Now().Unix() }},
+		entratest.IDNotYetValid: {"nbf",
+			func(v any) bool { return int64(v.(float64)) <= w.clock.Now().Unix() }},
+		entratest.IDOtherUser: {"oid", func(v any) bool { return v == alice.ObjectID }},
 	} {
 		_, claims, err := spoilt(entratest.IDTokenFault{Kind: kind})
 		if err != nil || test.right(claims[test.claim]) {
 			t.Errorf("%s: %v, %v", kind, claims, err)
 		}
 	}
-	_, claims, err := spoilt(entratest.IDTokenFault{Claims: map[string]any{"preferred_username": "Eve", "oid": nil}})
+	_, claims, err := spoilt(
+		entratest.IDTokenFault{Claims: map[string]any{"preferred_username": "Eve", "oid": nil}})
 	if _, ok := claims["oid"]; err != nil || ok || claims["preferred_username"] != "Eve" {
 		t.Errorf("set claims: %v, %v", claims, err)
 	}
-	if token, _, _ := spoilt(entratest.IDTokenFault{Kind: entratest.IDAlgNone}); !strings.HasSuffix(token, ".") {
+	if token, _, _ := spoilt(entratest.IDTokenFault{Kind: entratest.IDAlgNone}); !strings.HasSuffix(
+		token, ".") {
 		t.Errorf("an unsigned token with a signature: %s", token)
 	}
 }

@@ -26,7 +26,11 @@ func (c *call) page(status int, name string, data map[string]any) {
 		panic("entratest: page " + name + ": " + err.Error())
 	}
 	c.header.Set("Content-Type", "text/html; charset=utf-8")
-	c.header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-"+nonce+"'; base-uri 'none'; frame-ancestors 'none'")
+	c.header.Set(
+		"Content-Security-Policy",
+		"default-src 'none'; style-src 'unsafe-inline'; script-src 'nonce-"+nonce+
+			"'; base-uri 'none'; frame-ancestors 'none'",
+	)
 	c.header.Set("Referrer-Policy", "strict-origin-when-cross-origin")
 }
 
@@ -38,7 +42,15 @@ func (c *call) pickable(at authority, hint string) []map[string]any {
 	for _, u := range users {
 		if at.admits(u.TenantID) {
 			short, _, _ := strings.Cut(u.Username, "@")
-			list = append(list, map[string]any{"Username": u.Username, "Name": u.Name, "Selected": hint != "" && (strings.EqualFold(hint, u.Username) || strings.EqualFold(hint, short))})
+			list = append(
+				list,
+				map[string]any{
+					"Username": u.Username,
+					"Name":     u.Name,
+					"Selected": hint != "" &&
+						(strings.EqualFold(hint, u.Username) || strings.EqualFold(hint, short)),
+				},
+			)
 		}
 	}
 	return list
@@ -62,15 +74,17 @@ func (c *call) consentPage(id string, flow *signInFlow) {
 
 func (c *call) devicePage(userCode, problem string) {
 	c.page(http.StatusOK, "device.html", map[string]any{
-		"Action": "https://" + c.host() + "/common/oauth2/deviceauth", "UserCode": userCode, "Problem": problem,
-		"Users": c.pickable(authority{segment: "common"}, ""),
+		"Action": "https://" + c.host() + "/common/oauth2/deviceauth", "UserCode": userCode,
+		"Problem": problem,
+		"Users":   c.pickable(authority{segment: "common"}, ""),
 	})
 }
 
 // formPostPage hands the answer to the client by a form that submits itself
 // (OAuth 2.0 Form Post Response Mode).
 func (c *call) formPostPage(redirectURI string, params url.Values) {
-	c.page(http.StatusOK, "form_post.html", map[string]any{"RedirectURI": redirectURI, "Params": params})
+	c.page(http.StatusOK, "form_post.html",
+		map[string]any{"RedirectURI": redirectURI, "Params": params})
 }
 
 // errorPage shows an error that must not be redirected.

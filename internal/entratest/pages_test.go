@@ -31,12 +31,15 @@ func (w *world) page(req *http.Request, status int) string {
 	if resp.StatusCode != status {
 		w.t.Fatalf("status %d: %s", resp.StatusCode, text)
 	}
-	for _, part := range []string{`<html lang="en">`, `<meta charset="utf-8">`, `name="viewport"`, " - Entra simulator</title>", "<h1>", "</html>"} {
+	for _, part := range []string{`<html lang="en">`, `<meta charset="utf-8">`, `name="viewport"`,
+		" - Entra simulator</title>", "<h1>", "</html>"} {
 		if !strings.Contains(text, part) {
 			w.t.Errorf("the page has no %s: %s", part, text)
 		}
 	}
-	if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'none'; ") || !strings.Contains(csp, "frame-ancestors 'none'") {
+	if csp := resp.Header.Get("Content-Security-Policy"); !strings.HasPrefix(csp,
+		"default-src 'none'; ") ||
+		!strings.Contains(csp, "frame-ancestors 'none'") {
 		w.t.Errorf("policy %q", csp)
 	}
 	if got := resp.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
@@ -73,10 +76,12 @@ func (w *world) formOf(page string, fields ...string) *http.Request {
 		w.t.Fatalf("no form: %s", page)
 	}
 	form := url.Values{}
-	for _, m := range regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(page, -1) {
+	for _, m := range regexp.MustCompile(
+		`<input type="hidden" name="([^"]*)" value="([^"]*)">`).FindAllStringSubmatch(page, -1) {
 		form.Set(html.UnescapeString(m[1]), html.UnescapeString(m[2]))
 	}
-	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost, html.UnescapeString(target[1]), strings.NewReader(with(form, fields...).Encode()))
+	req, err := http.NewRequestWithContext(w.t.Context(), http.MethodPost,
+		html.UnescapeString(target[1]), strings.NewReader(with(form, fields...).Encode()))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -96,8 +101,10 @@ func has(t *testing.T, page string, parts ...string) {
 func TestSignInPage(t *testing.T) {
 	w := start(t, entratest.Options{})
 	page := w.page(w.get(w.authURL("scope", "openid Mail.Read", "login_hint", "alice")), 200)
-	has(t, page, "<title>Sign in - Entra simulator</title>", "<b>Vault</b> asks to sign you in", "<li><code>Mail.Read</code></li>",
-		`value="alice@contoso.example" checked>`, "Alice Ahlgren", "bob@contoso.example", redirectURI, ">Sign in</button>", ">Cancel</button>")
+	has(t, page, "<title>Sign in - Entra simulator</title>", "<b>Vault</b> asks to sign you in",
+		"<li><code>Mail.Read</code></li>", `value="alice@contoso.example" checked>`,
+		"Alice Ahlgren", "bob@contoso.example", redirectURI, ">Sign in</button>",
+		">Cancel</button>")
 	if strings.Contains(page, "mallory") {
 		t.Error("a user of another tenant is offered")
 	}
@@ -138,11 +145,13 @@ func TestPagesEscape(t *testing.T) {
 		if name == "error page" {
 			status = 400
 		}
-		if page := w.page(w.get(address), status); strings.Contains(page, evil) || !strings.Contains(page, "alert(1)") {
+		if page := w.page(w.get(address), status); strings.Contains(page, evil) ||
+			!strings.Contains(page, "alert(1)") {
 			t.Errorf("%s: %s", name, page)
 		}
 	}
-	redirect, err := w.SignIn(t.Context(), w.authURL("state", evil, "response_mode", "form_post"), "alice")
+	redirect, err := w.SignIn(t.Context(), w.authURL("state", evil, "response_mode", "form_post"),
+		"alice")
 	if err != nil || redirect.Params.Get("state") != evil {
 		t.Errorf("state came back as %q, %v", redirect.Params.Get("state"), err)
 	}
@@ -152,7 +161,8 @@ func TestConsentPage(t *testing.T) {
 	w := start(t, entratest.Options{})
 	page := w.page(w.get(w.authURL("prompt", "consent")), 200)
 	page = w.page(w.formOf(page, "username", "alice", "action", "signin"), 200)
-	has(t, page, "Permissions requested", "alice@contoso.example", "<li><code>User.Read</code></li>", ">Accept</button>")
+	has(t, page, "Permissions requested", "alice@contoso.example",
+		"<li><code>User.Read</code></li>", ">Accept</button>")
 	resp, err := w.Client().Do(w.formOf(page, "action", "accept"))
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +177,8 @@ func TestFormPostPage(t *testing.T) {
 	w := start(t, entratest.Options{})
 	page := w.page(w.get(w.authURL("response_mode", "form_post")), 200)
 	page = w.page(w.formOf(page, "username", "alice", "action", "signin"), 200)
-	has(t, page, `<form method="post" action="`+redirectURI+`" id="response">`, `name="code"`, `name="state" value="state-1"`, "<noscript>", ">Continue</button>", "<script nonce=")
+	has(t, page, `<form method="post" action="`+redirectURI+`" id="response">`, `name="code"`,
+		`name="state" value="state-1"`, "<noscript>", ">Continue</button>", "<script nonce=")
 }
 
 func TestSignInPageExpires(t *testing.T) {

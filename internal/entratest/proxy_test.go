@@ -21,7 +21,8 @@ func (w *world) through(p *entratest.Proxy) *http.Client {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM([]byte(w.CAPEM()))
-	transport := &http.Transport{Proxy: http.ProxyURL(address), TLSClientConfig: &tls.Config{RootCAs: roots}}
+	transport := &http.Transport{Proxy: http.ProxyURL(address),
+		TLSClientConfig: &tls.Config{RootCAs: roots}}
 	w.t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
 }
@@ -30,8 +31,10 @@ func TestProxyLeadsEntrasNamesHere(t *testing.T) {
 	w := start(t, entratest.Options{})
 	p := w.StartProxy(t)
 	client := w.through(p)
-	for _, host := range []string{"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn", "contoso.ciamlogin.com", "contoso.b2clogin.com"} {
-		resp, err := client.Get("https://" + host + "/" + w.Tenant() + "/v2.0/.well-known/openid-configuration")
+	for _, host := range []string{"login.microsoftonline.com", "login.microsoftonline.us",
+		"login.partner.microsoftonline.cn", "contoso.ciamlogin.com", "contoso.b2clogin.com"} {
+		resp, err := client.Get(
+			"https://" + host + "/" + w.Tenant() + "/v2.0/.well-known/openid-configuration")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,8 +55,10 @@ func TestProxyRefusesTheRest(t *testing.T) {
 	p := w.StartProxy(t)
 	client := w.through(p)
 	for _, address := range []string{
-		"https://graph.microsoft.com/", "https://a.b.ciamlogin.com/", "https://ciamlogin.com/", "https://evil.example/",
-		"https://login.microsoftonline.com:8443/", "https://login.microsoftonline.com.evil.example/",
+		"https://graph.microsoft.com/", "https://a.b.ciamlogin.com/", "https://ciamlogin.com/",
+		"https://evil.example/",
+		"https://login.microsoftonline.com:8443/",
+		"https://login.microsoftonline.com.evil.example/",
 	} {
 		if resp, err := client.Get(address); err == nil {
 			resp.Body.Close()

@@ -16,8 +16,9 @@ type Rotation string
 
 // The rotation policies.
 const (
-	RotateKeepOld      Rotation = "entra"         // the old one stays good
-	RotateRefuseOld    Rotation = "refuse-old"    // the old one is refused, the new one survives that
+	RotateKeepOld Rotation = "entra" // the old one stays good
+	// the old one is refused, the new one survives that
+	RotateRefuseOld    Rotation = "refuse-old"
 	RotateRevokeFamily Rotation = "revoke-family" // presenting an old one ends the new one, too
 )
 
@@ -25,7 +26,8 @@ const (
 func ParseRotation(name string) (Rotation, error) {
 	r := Rotation(name)
 	if !slices.Contains([]Rotation{RotateKeepOld, RotateRefuseOld, RotateRevokeFamily}, r) {
-		return "", fmt.Errorf("no rotation policy %q: use %s, %s or %s", name, RotateKeepOld, RotateRefuseOld, RotateRevokeFamily)
+		return "", fmt.Errorf("no rotation policy %q: use %s, %s or %s", name, RotateKeepOld,
+			RotateRefuseOld, RotateRevokeFamily)
 	}
 	return r, nil
 }
@@ -75,7 +77,8 @@ func (s *Simulator) startFamily(g *grant, platform Platform, policy string) stri
 func (s *Simulator) nextRefreshToken(family *tokenFamily) string {
 	family.current = "1.AXoA" + randomString(600)
 	now := s.now()
-	s.refreshTokens[hashToken(family.current)] = &refreshToken{family: family, issued: now, lastUsed: now}
+	s.refreshTokens[hashToken(family.current)] = &refreshToken{family: family, issued: now,
+		lastUsed: now}
 	return family.current
 }
 
@@ -104,7 +107,13 @@ func (c *call) redeemRefreshToken(app *App) (*grant, *entraError) {
 		return nil, aadsts(50020, "")
 	}
 	if c.form.Get("scope") == "" {
-		return nil, aadsts(90009, fmt.Sprintf("Application '%s'(%s) is requesting a token for itself. This scenario is supported only if resource is specified using the GUID based App Identifier.", app.ClientID, app.Name))
+		return nil, aadsts(
+			90009,
+			fmt.Sprintf(
+				"Application '%s'(%s) is requesting a token for itself. This scenario is "+
+					"supported only if resource is specified using the GUID based App Identifier.",
+				app.ClientID, app.Name),
+		)
 	}
 	req, refused := c.s.parseScopes(c.form.Get("scope"), c.at)
 	if refused != nil {
@@ -132,14 +141,17 @@ func (s *Simulator) checkRefreshToken(token *refreshToken, app *App, policy stri
 	family := token.family
 	switch {
 	case family.clientID != app.ClientID:
-		return aadsts(70000, "Provided grant is invalid: the refresh token was issued to another client.")
+		return aadsts(70000,
+			"Provided grant is invalid: the refresh token was issued to another client.")
 	case family.policy != policy:
-		return otherProviderError("invalid_grant", "AADB2C90088: The provided grant has not been issued for this endpoint.")
+		return otherProviderError("invalid_grant",
+			"AADB2C90088: The provided grant has not been issued for this endpoint.")
 	case family.revoked:
 		return otherProviderError("invalid_grant", "the grant has been revoked")
 	case token.used && s.rotation == RotateRevokeFamily:
 		family.revoked = true
-		return otherProviderError("invalid_grant", "refresh token was already used: the grant is revoked")
+		return otherProviderError("invalid_grant",
+			"refresh token was already used: the grant is revoked")
 	case token.used && s.rotation == RotateRefuseOld:
 		return otherProviderError("invalid_grant", "refresh token was already used")
 	}
@@ -156,7 +168,13 @@ func (s *Simulator) refreshTokenExpiry(token *refreshToken) *entraError {
 	case family.platform == SPA && now.Sub(family.created) >= spaLifetime:
 		return aadsts(700084, "")
 	case family.expired, now.Sub(token.lastUsed) >= lifetime:
-		return aadsts(700082, fmt.Sprintf("The refresh token has expired due to inactivity. The token was issued on %s and was inactive for %s.", token.issued.UTC().Format(time.RFC3339), lifetime))
+		return aadsts(
+			700082,
+			fmt.Sprintf(
+				"The refresh token has expired due to inactivity. The token was issued on %s "+
+					"and was inactive for %s.",
+				token.issued.UTC().Format(time.RFC3339), lifetime),
+		)
 	}
 	return nil
 }
@@ -184,11 +202,14 @@ func (s *Simulator) RefreshTokens(username string) []RefreshToken {
 			continue
 		}
 		token := s.refreshTokens[hashToken(family.current)]
-		if family.revoked || token.used && s.rotation != RotateKeepOld || s.refreshTokenExpiry(token) != nil || u.refusal(family.sequence, nil) != nil {
+		if family.revoked || token.used && s.rotation != RotateKeepOld ||
+			s.refreshTokenExpiry(token) != nil ||
+			u.refusal(family.sequence, nil) != nil {
 			continue
 		}
 		live = append(live, RefreshToken{
-			Token: family.current, Family: family.id, Username: family.username, ClientID: family.clientID,
+			Token: family.current, Family: family.id, Username: family.username,
+			ClientID: family.clientID,
 			Platform: family.platform, Issued: token.issued, LastUsed: token.lastUsed,
 		})
 	}
@@ -215,14 +236,16 @@ func (s *Simulator) ExpireRefreshTokens(username string) error {
 // IssueRefreshToken signs a user in to an app behind the scenes and returns the
 // refresh token, as if another program had obtained it. The platform must be
 // one that the app has a redirect URI for.
-func (s *Simulator) IssueRefreshToken(username, clientID string, platform Platform, scopes ...string) (string, error) {
+func (s *Simulator) IssueRefreshToken(username, clientID string, platform Platform,
+	scopes ...string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	u, app := s.userNamed(username), s.apps[appKey(clientID)]
 	if u == nil || app == nil {
 		return "", fmt.Errorf("no user %q or no app %q", username, clientID)
 	}
-	if !slices.ContainsFunc(app.RedirectURIs, func(r RedirectURI) bool { return r.Platform == platform }) {
+	if !slices.ContainsFunc(app.RedirectURIs,
+		func(r RedirectURI) bool { return r.Platform == platform }) {
 		return "", fmt.Errorf("app %q has no redirect URI of platform %q", clientID, platform)
 	}
 	req, refused := s.parseScopes(strings.Join(scopes, " "), authority{segment: u.TenantID})

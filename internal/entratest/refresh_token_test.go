@@ -82,25 +82,32 @@ func TestARefusedRefreshUsesNothingUp(t *testing.T) {
 
 func TestOneRefreshTokenForEveryResource(t *testing.T) {
 	w := start(t, entratest.Options{})
-	token := w.redeem(w.code("alice", "scope", allScopes+" "+arm+"//user_impersonation")).good(t).RefreshToken
+	token := w.redeem(w.code("alice", "scope", allScopes+" "+arm+"//user_impersonation")).good(
+		t).RefreshToken
 	a := w.refresh(token, "scope", "openid offline_access "+arm+"//.default").good(t)
 	if info, _ := w.Introspect(a.AccessToken); info.Audience != arm+"/" || !info.Active {
 		t.Errorf("token is %+v", info)
 	}
-	w.refresh(token, "scope", "https://vault.azure.net/user_impersonation").refused(t, 400, "invalid_grant", 65001)
-	w.refresh(token, "scope", "https://nothing.example/Read").refused(t, 400, "invalid_resource", 500011)
-	w.refresh(token, "scope", "User.Read "+arm+"//user_impersonation").refused(t, 400, "invalid_scope", 28000)
+	w.refresh(token, "scope", "https://vault.azure.net/user_impersonation").refused(t, 400,
+		"invalid_grant", 65001)
+	w.refresh(token, "scope", "https://nothing.example/Read").refused(t, 400, "invalid_resource",
+		500011)
+	w.refresh(token, "scope", "User.Read "+arm+"//user_impersonation").refused(t, 400,
+		"invalid_scope", 28000)
 }
 
 func TestRefreshTokenRefusals(t *testing.T) {
 	w := start(t, entratest.Options{})
 	token := w.signIn("alice").RefreshToken
-	w.refresh(token, "client_id", w.PublicApp.ClientID, "client_secret", "").refused(t, 401, "invalid_client", 7000218)
-	other, err := w.AddApp(entratest.App{Secrets: []entratest.Secret{{Value: "s"}}, RedirectURIs: w.App.RedirectURIs})
+	w.refresh(token, "client_id", w.PublicApp.ClientID, "client_secret", "").refused(t, 401,
+		"invalid_client", 7000218)
+	other, err := w.AddApp(
+		entratest.App{Secrets: []entratest.Secret{{Value: "s"}}, RedirectURIs: w.App.RedirectURIs})
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.refresh(token, "client_id", other.ClientID, "client_secret", "s").refused(t, 400, "invalid_grant", 70000)
+	w.refresh(token, "client_id", other.ClientID, "client_secret", "s").refused(t, 400,
+		"invalid_grant", 70000)
 	w.refresh("1.AXo-made-up").refused(t, 400, "invalid_grant", 70000)
 	w.refresh("garbage").refused(t, 400, "invalid_grant", 9002313)
 	w.refresh("").refused(t, 400, "invalid_request", 900144)
@@ -119,7 +126,8 @@ func TestRefreshTokenInactivity(t *testing.T) {
 		}
 	})
 	t.Run("a set time", func(t *testing.T) {
-		w := start(t, entratest.Options{Lifetimes: entratest.Lifetimes{RefreshToken: 12 * time.Hour}})
+		w := start(t,
+			entratest.Options{Lifetimes: entratest.Lifetimes{RefreshToken: 12 * time.Hour}})
 		token := w.signIn("alice").RefreshToken
 		w.clock.advance(12 * time.Hour)
 		w.refresh(token).refused(t, 400, "invalid_grant", 700082)
@@ -141,12 +149,14 @@ func TestRefreshTokenInactivity(t *testing.T) {
 
 func TestIssueRefreshToken(t *testing.T) {
 	w := start(t, entratest.Options{})
-	token, err := w.IssueRefreshToken("bob", w.App.ClientID, entratest.Web, "User.Read", "offline_access")
+	token, err := w.IssueRefreshToken("bob", w.App.ClientID, entratest.Web, "User.Read",
+		"offline_access")
 	if err != nil {
 		t.Fatal(err)
 	}
 	live := w.RefreshTokens("bob")
-	if len(live) != 1 || live[0].Token != token || live[0].Username != "bob@contoso.example" || live[0].Platform != entratest.Web {
+	if len(live) != 1 || live[0].Token != token || live[0].Username != "bob@contoso.example" ||
+		live[0].Platform != entratest.Web {
 		t.Errorf("live tokens %+v", live)
 	}
 	w.refresh(token).good(t)
@@ -154,9 +164,19 @@ func TestIssueRefreshToken(t *testing.T) {
 		"unknown user": func() (string, error) {
 			return w.IssueRefreshToken("nobody", w.App.ClientID, entratest.Web, "User.Read")
 		},
-		"unknown app":    func() (string, error) { return w.IssueRefreshToken("bob", "nobody", entratest.Web, "User.Read") },
-		"other platform": func() (string, error) { return w.IssueRefreshToken("bob", w.App.ClientID, entratest.SPA, "User.Read") },
-		"unknown scope":  func() (string, error) { return w.IssueRefreshToken("bob", w.App.ClientID, entratest.Web, "No.Such") },
+		"unknown app": func() (string,
+			error) {
+			return w.IssueRefreshToken("bob", "nobody", entratest.Web, "User.Read")
+		},
+		"other platform": func() (string,
+			error) {
+			return w.IssueRefreshToken("bob", w.App.ClientID, entratest.SPA,
+				"User.Read")
+		},
+		"unknown scope": func() (string,
+			error) {
+			return w.IssueRefreshToken("bob", w.App.ClientID, entratest.Web, "No.Such")
+		},
 		"admin's consent": func() (string, error) {
 			return w.IssueRefreshToken("bob", w.App.ClientID, entratest.Web, "User.Read.All")
 		},

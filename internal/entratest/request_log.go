@@ -11,16 +11,17 @@ import (
 
 // Request is one request as the log keeps it.
 type Request struct {
-	Time      time.Time         `json:"time"`
-	Endpoint  Endpoint          `json:"endpoint"`
-	Method    string            `json:"method"`
-	Host      string            `json:"host"`
-	Path      string            `json:"path"`
-	GrantType string            `json:"grant_type,omitempty"` // device_code for either spelling
-	ClientID  string            `json:"client_id,omitempty"`
-	User      string            `json:"user,omitempty"` // whose code or refresh token was presented
-	Scope     string            `json:"scope,omitempty"`
-	Params    map[string]string `json:"params,omitempty"` // secrets replaced, unless Options.LogSecrets
+	Time      time.Time `json:"time"`
+	Endpoint  Endpoint  `json:"endpoint"`
+	Method    string    `json:"method"`
+	Host      string    `json:"host"`
+	Path      string    `json:"path"`
+	GrantType string    `json:"grant_type,omitempty"` // device_code for either spelling
+	ClientID  string    `json:"client_id,omitempty"`
+	User      string    `json:"user,omitempty"` // whose code or refresh token was presented
+	Scope     string    `json:"scope,omitempty"`
+	// secrets replaced, unless Options.LogSecrets
+	Params    map[string]string `json:"params,omitempty"`
 	UserAgent string            `json:"user_agent,omitempty"`
 
 	// What became of it. Status 0 means that the client got no answer.
@@ -73,7 +74,8 @@ func (l *requestLog) reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.requests = nil
-	l.counts = Counts{Requests: make(map[Endpoint]int), Grants: make(map[string]int), Users: make(map[string]int)}
+	l.counts = Counts{Requests: make(map[Endpoint]int), Grants: make(map[string]int),
+		Users: make(map[string]int)}
 }
 
 // begin notes a request that has arrived.
@@ -147,7 +149,8 @@ func (s *Simulator) Counts() Counts {
 	s.log.mu.Lock()
 	defer s.log.mu.Unlock()
 	c := s.log.counts
-	c.Requests, c.Grants, c.Users = maps.Clone(c.Requests), maps.Clone(c.Grants), maps.Clone(c.Users)
+	c.Requests, c.Grants, c.Users = maps.Clone(c.Requests), maps.Clone(
+		c.Grants), maps.Clone(c.Users)
 	return c
 }
 

@@ -19,8 +19,13 @@ func TestCounts(t *testing.T) {
 	w.refresh(alice).good(t)
 	w.refresh("made-up").refused(t, 400, "invalid_grant", 9002313)
 	c := w.Counts()
-	if c.Requests[entratest.Token] != 4 || c.Requests[entratest.Authorize] != 2 || c.Grants["authorization_code"] != 2 || c.Grants["refresh_token"] != 2 ||
-		c.Users["alice@contoso.example"] != 2 || c.Users["bob@contoso.example"] != 1 || c.Succeeded != 3 || c.Failed != 1 || c.Dropped != 0 || c.MaxConcurrent != 1 {
+	if c.Requests[entratest.Token] != 4 || c.Requests[entratest.Authorize] != 2 ||
+		c.Grants["authorization_code"] != 2 || c.Grants["refresh_token"] != 2 ||
+		c.Users["alice@contoso.example"] != 2 || c.Users["bob@contoso.example"] != 1 ||
+		c.Succeeded != 3 ||
+		c.Failed != 1 ||
+		c.Dropped != 0 ||
+		c.MaxConcurrent != 1 {
 		t.Errorf("counts %+v", c)
 	}
 	if n := w.Count(entratest.Match{GrantType: "refresh_token", User: "alice"}); n != 1 {
@@ -74,11 +79,17 @@ func TestTheLogHoldsNoSecrets(t *testing.T) {
 			w.refresh(token)
 			requests := w.Requests()
 			redemption, refresh := requests[len(requests)-2], requests[len(requests)-1]
-			if refresh.ClientID != w.App.ClientID || !strings.Contains(refresh.Scope, "User.Read") || refresh.Status != 200 || !refresh.Done || refresh.CorrelationID == "" {
+			if refresh.ClientID != w.App.ClientID ||
+				!strings.Contains(refresh.Scope, "User.Read") ||
+				refresh.Status != 200 ||
+				!refresh.Done ||
+				refresh.CorrelationID == "" {
 				t.Errorf("request %+v", refresh)
 			}
 			for secret, logged := range map[string]string{
-				code: redemption.Params["code"], verifier: redemption.Params["code_verifier"], w.App.Secret(): redemption.Params["client_secret"], token: refresh.Params["refresh_token"],
+				code: redemption.Params["code"], verifier: redemption.Params["code_verifier"],
+				w.App.Secret(): redemption.Params["client_secret"],
+				token:          refresh.Params["refresh_token"],
 			} {
 				if kept && logged != secret || !kept && logged != "[redacted]" {
 					t.Errorf("logged as %.30s", logged)
@@ -92,7 +103,8 @@ func TestRefusalsAreLogged(t *testing.T) {
 	w := start(t, entratest.Options{})
 	w.refresh("made-up", "client_secret", "wrong")
 	requests := w.Requests()
-	if last := requests[len(requests)-1]; last.Status != 401 || last.Error != "invalid_client" || last.AADSTS != 7000215 {
+	if last := requests[len(requests)-1]; last.Status != 401 || last.Error != "invalid_client" ||
+		last.AADSTS != 7000215 {
 		t.Errorf("request %+v", last)
 	}
 }

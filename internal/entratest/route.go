@@ -20,7 +20,8 @@ func (s *Simulator) route(w http.ResponseWriter, r *http.Request) {
 	}
 	segment, rest, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	policy := ""
-	if head, tail, ok := strings.Cut(rest, "/"); ok && strings.HasPrefix(strings.ToLower(head), "b2c_1") {
+	if head, tail, ok := strings.Cut(rest, "/"); ok &&
+		strings.HasPrefix(strings.ToLower(head), "b2c_1") {
 		policy, rest = head, tail
 	}
 	serve := func(endpoint Endpoint, handle func(*call)) {

@@ -25,23 +25,44 @@ func builtInResources() []*Resource {
 	return []*Resource{
 		{
 			AppID: graphAppID,
-			URIs:  []string{"https://graph.microsoft.com", "https://graph.microsoft.us", "https://dod-graph.microsoft.us", "https://microsoftgraph.chinacloudapi.cn"},
+			URIs: []string{"https://graph.microsoft.com", "https://graph.microsoft.us",
+				"https://dod-graph.microsoft.us", "https://microsoftgraph.chinacloudapi.cn"},
 			Scopes: []string{
-				"Calendars.Read", "Calendars.Read.Shared", "Calendars.ReadBasic", "Calendars.ReadWrite", "Channel.ReadBasic.All", "ChannelMessage.Send",
-				"Chat.Read", "Chat.ReadWrite", "Contacts.Read", "Contacts.ReadWrite", "Files.Read", "Files.Read.All", "Files.ReadWrite", "Files.ReadWrite.All",
-				"Mail.Read", "Mail.ReadBasic", "Mail.ReadWrite", "Mail.Send", "MailboxSettings.Read", "Notes.Read", "OnlineMeetings.ReadWrite", "People.Read",
-				"Presence.Read", "Sites.Read.All", "Tasks.Read", "Tasks.ReadWrite", "Team.ReadBasic.All", "User.Read", "User.ReadBasic.All", "User.ReadWrite",
+				"Calendars.Read", "Calendars.Read.Shared", "Calendars.ReadBasic",
+				"Calendars.ReadWrite", "Channel.ReadBasic.All", "ChannelMessage.Send",
+				"Chat.Read", "Chat.ReadWrite", "Contacts.Read", "Contacts.ReadWrite", "Files.Read",
+				"Files.Read.All", "Files.ReadWrite", "Files.ReadWrite.All",
+				"Mail.Read", "Mail.ReadBasic", "Mail.ReadWrite", "Mail.Send",
+				"MailboxSettings.Read", "Notes.Read", "OnlineMeetings.ReadWrite", "People.Read",
+				"Presence.Read", "Sites.Read.All", "Tasks.Read", "Tasks.ReadWrite",
+				"Team.ReadBasic.All", "User.Read", "User.ReadBasic.All", "User.ReadWrite",
 			},
-			AdminScopes: []string{"Application.ReadWrite.All", "AuditLog.Read.All", "Directory.Read.All", "Directory.ReadWrite.All", "Group.Read.All", "Group.ReadWrite.All", "User.Read.All"},
+			AdminScopes: []string{"Application.ReadWrite.All", "AuditLog.Read.All",
+				"Directory.Read.All", "Directory.ReadWrite.All", "Group.Read.All",
+				"Group.ReadWrite.All", "User.Read.All"},
 		},
 		{AppID: "797f4846-ba00-4fd7-ba43-dac1f8f63013", Scopes: impersonation,
-			URIs: []string{"https://management.azure.com", "https://management.core.windows.net", "https://management.usgovcloudapi.net", "https://management.chinacloudapi.cn"}},
+			URIs: []string{"https://management.azure.com", "https://management.core.windows.net",
+				"https://management.usgovcloudapi.net", "https://management.chinacloudapi.cn"}},
 		{AppID: "cfa8b339-82a2-471a-a3c9-0fc0be7a4093", Scopes: impersonation,
-			URIs: []string{"https://vault.azure.net", "https://vault.usgovcloudapi.net", "https://vault.azure.cn"}},
-		{AppID: "e406a681-f3d4-42a8-90b6-c2b029497af1", Scopes: impersonation, URIs: []string{"https://storage.azure.com"}},
-		{AppID: "499b84ac-1321-427f-aa17-267ca6975798", Scopes: append([]string{"vso.code", "vso.build_execute"}, impersonation...), URIs: []string{"https://app.vssps.visualstudio.com"}},
-		{AppID: namedGUID("resource:orders"), Scopes: []string{"Orders.Read", "Orders.Write"}, AdminScopes: []string{"Orders.Admin"},
-			URIs: []string{"https://contoso.example/orders", "api://orders"}},
+			URIs: []string{"https://vault.azure.net", "https://vault.usgovcloudapi.net",
+				"https://vault.azure.cn"}},
+		{
+			AppID:  "e406a681-f3d4-42a8-90b6-c2b029497af1",
+			Scopes: impersonation,
+			URIs:   []string{"https://storage.azure.com"},
+		},
+		{
+			AppID:  "499b84ac-1321-427f-aa17-267ca6975798",
+			Scopes: append([]string{"vso.code", "vso.build_execute"}, impersonation...),
+			URIs:   []string{"https://app.vssps.visualstudio.com"},
+		},
+		{
+			AppID:       namedGUID("resource:orders"),
+			Scopes:      []string{"Orders.Read", "Orders.Write"},
+			AdminScopes: []string{"Orders.Admin"},
+			URIs:        []string{"https://contoso.example/orders", "api://orders"},
+		},
 	}
 }
 
@@ -56,7 +77,8 @@ func (s *Simulator) AddResource(r Resource) {
 func (s *Simulator) resourceNamed(name string) *Resource {
 	name = strings.TrimRight(name, "/")
 	for _, r := range s.resources {
-		if strings.EqualFold(r.AppID, name) || slices.ContainsFunc(r.URIs, func(u string) bool { return strings.EqualFold(u, name) }) {
+		if strings.EqualFold(r.AppID, name) ||
+			slices.ContainsFunc(r.URIs, func(u string) bool { return strings.EqualFold(u, name) }) {
 			return r
 		}
 	}
@@ -129,15 +151,33 @@ func (s *Simulator) parseScopes(raw string, a authority) (*scopeRequest, *entraE
 		}
 		switch {
 		case name == "" || prefix == "" && name == defaultScope:
-			return nil, aadsts(70011, fmt.Sprintf("The provided request must include a 'scope' input parameter. The provided value for the input parameter 'scope' is not valid. The scope %s is not valid.", raw))
+			return nil, aadsts(
+				70011,
+				fmt.Sprintf(
+					"The provided request must include a 'scope' input parameter. The provided "+
+						"value for the input parameter 'scope' is not valid. The scope %s is "+
+						"not valid.",
+					raw),
+			)
 		case resource == nil:
-			return nil, aadsts(500011, fmt.Sprintf("The resource principal named %s was not found in the tenant named %s.", prefix, a.directory()))
+			return nil, aadsts(
+				500011,
+				fmt.Sprintf("The resource principal named %s was not found in the tenant named %s.",
+					prefix, a.directory()),
+			)
 		}
 		req.add(resource, prefix, name)
 	}
 	for _, r := range req.resources {
 		if r.isDefault() && len(r.names) > 1 {
-			return nil, aadsts(70011, fmt.Sprintf("The provided value for the input parameter 'scope' is not valid. The scope %s is not valid. .default scope can't be combined with resource-specific scopes.", raw))
+			return nil, aadsts(
+				70011,
+				fmt.Sprintf(
+					"The provided value for the input parameter 'scope' is not valid. The "+
+						"scope %s is not valid. .default scope can't be combined with "+
+						"resource-specific scopes.",
+					raw),
+			)
 		}
 	}
 	return req, nil
@@ -158,7 +198,11 @@ func (req *scopeRequest) add(resource *Resource, prefix, name string) {
 			return
 		}
 	}
-	req.resources = append(req.resources, &resourceRequest{Resource: resource, prefix: prefix, names: []string{canonical}, asked: []string{form}})
+	req.resources = append(
+		req.resources,
+		&resourceRequest{Resource: resource, prefix: prefix, names: []string{canonical},
+			asked: []string{form}},
+	)
 }
 
 // nameSet is a set of permission names.
@@ -176,7 +220,8 @@ func (app *App) expand(r *resourceRequest) []string {
 	}
 	var names []string
 	for uri, registered := range app.Permissions {
-		if slices.ContainsFunc(r.URIs, func(u string) bool { return strings.EqualFold(u, strings.TrimRight(uri, "/")) }) {
+		if slices.ContainsFunc(r.URIs,
+			func(u string) bool { return strings.EqualFold(u, strings.TrimRight(uri, "/")) }) {
 			names = append(names, registered...)
 		}
 	}
@@ -189,13 +234,27 @@ func (req *scopeRequest) askable(app *App) *entraError {
 	for _, r := range req.resources {
 		if r.isDefault() {
 			if len(app.expand(r)) == 0 {
-				return aadsts(650057, fmt.Sprintf("Invalid resource. The client has requested access to a resource which is not listed in the requested permissions in the client's application registration. Client app ID: %s(%s). Resource value from request: %s.", app.ClientID, app.Name, r.prefix))
+				return aadsts(
+					650057,
+					fmt.Sprintf(
+						"Invalid resource. The client has requested access to a resource which "+
+							"is not listed in the requested permissions in the client's "+
+							"application registration. Client app ID: %s(%s). Resource "+
+							"value from request: %s.",
+						app.ClientID, app.Name, r.prefix),
+				)
 			}
 			continue
 		}
 		for _, name := range r.names {
 			if _, _, ok := r.scopeNamed(name); !ok {
-				return aadsts(650053, fmt.Sprintf("The application '%s' asked for scope '%s' that doesn't exist on the resource '%s'. Contact the app vendor.", app.Name, name, r.AppID))
+				return aadsts(
+					650053,
+					fmt.Sprintf(
+						"The application '%s' asked for scope '%s' that doesn't exist on the "+
+							"resource '%s'. Contact the app vendor.",
+						app.Name, name, r.AppID),
+				)
 			}
 		}
 	}

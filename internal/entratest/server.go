@@ -67,9 +67,11 @@ func Listen(addr string, opts Options) (*Server, error) {
 	srv.http = &http.Server{
 		Handler:           srv.Simulator,
 		ReadHeaderTimeout: 30 * time.Second,
-		ErrorLog:          log.New(io.Discard, "", 0), // handshakes that clients break off on purpose
-		TLSConfig:         &tls.Config{Certificates: []tls.Certificate{ca.leaf}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
-		TLSNextProto:      map[string]func(*http.Server, *tls.Conn, http.Handler){},
+		// handshakes that clients break off on purpose
+		ErrorLog: log.New(io.Discard, "", 0),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{ca.leaf},
+			MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}},
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){},
 	}
 	go func() {
 		defer close(srv.done)
@@ -84,7 +86,10 @@ func listenLoopback(addr string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen address: %w", err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, errors.New("listen address " + addr + " is not a loopback address: a simulator signs anybody in as anyone")
+		return nil, errors.New(
+			"listen address " + addr +
+				" is not a loopback address: a simulator signs anybody in as anyone",
+		)
 	}
 	return net.Listen("tcp", addr)
 }
@@ -107,7 +112,10 @@ func (srv *Server) Client() *http.Client {
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(srv.ca.pem)
 	return &http.Client{
-		Transport:     &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+		CheckRedirect: func(*http.Request,
+			[]*http.Request) error {
+			return http.ErrUseLastResponse
+		},
 	}
 }

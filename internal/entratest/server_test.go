@@ -10,7 +10,8 @@ import (
 )
 
 func TestListenOnLoopbackOnly(t *testing.T) {
-	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "example.com:0", "nonsense"} {
+	for _, address := range []string{"0.0.0.0:0", ":0", "192.0.2.1:0", "example.com:0",
+		"nonsense"} {
 		srv, err := entratest.Listen(address, entratest.Options{})
 		if err == nil {
 			srv.Close()

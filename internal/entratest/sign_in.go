@@ -20,7 +20,13 @@ func (c *call) signIn() {
 	flow := s.flows[id]
 	s.mu.Unlock()
 	if c.r.Method != http.MethodPost || flow == nil || s.now().Sub(flow.opened) > flowLifetime {
-		c.errorPage(aadsts(50089, "The sign-in page has expired or was already used. Start again from the application."))
+		c.errorPage(
+			aadsts(
+				50089,
+				"The sign-in page has expired or was already used. Start again from the "+
+					"application.",
+			),
+		)
 		return
 	}
 	switch c.form.Get("action") {
@@ -91,7 +97,11 @@ func (s *Simulator) mayPick(name string, at authority) (User, *entraError) {
 		return User{}, aadsts(50034, "The user account "+name+" does not exist in the directory.")
 	}
 	if !at.admits(u.TenantID) {
-		return User{}, aadsts(50020, "User account '"+u.Username+"' does not exist in tenant '"+at.directory()+"' and cannot access the application.")
+		return User{}, aadsts(
+			50020,
+			"User account '"+u.Username+"' does not exist in tenant '"+at.directory()+
+				"' and cannot access the application.",
+		)
 	}
 	// A sign-in of now meets every demand that a sign-in can meet.
 	if refused := u.refusal(s.sequence+1, nil); refused != nil {
@@ -103,7 +113,8 @@ func (s *Simulator) mayPick(name string, at authority) (User, *entraError) {
 // finishSignIn starts the browser's session and answers the client.
 func (c *call) finishSignIn(id string, flow *signInFlow, username string) {
 	if !c.s.closeFlow(id) {
-		c.errorPage(aadsts(50089, "The sign-in page was already used. Start again from the application."))
+		c.errorPage(
+			aadsts(50089, "The sign-in page was already used. Start again from the application."))
 		return
 	}
 	cookie := randomString(24)
@@ -113,7 +124,11 @@ func (c *call) finishSignIn(id string, flow *signInFlow, username string) {
 	c.s.sessions[cookie] = session{username: username, sequence: sequence}
 	c.s.mu.Unlock()
 	c.entry.User = username
-	c.header.Add("Set-Cookie", (&http.Cookie{Name: sessionCookie, Value: cookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteNoneMode}).String())
+	c.header.Add(
+		"Set-Cookie",
+		(&http.Cookie{Name: sessionCookie, Value: cookie, Path: "/", Secure: true, HttpOnly: true,
+			SameSite: http.SameSiteNoneMode}).String(),
+	)
 	c.complete(flow, username, sequence)
 }
 
@@ -130,11 +145,16 @@ func (c *call) signOut() {
 		registered = registered || app.platformOf(target) != ""
 	}
 	c.s.mu.Unlock()
-	c.header.Add("Set-Cookie", (&http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true}).String())
+	c.header.Add(
+		"Set-Cookie",
+		(&http.Cookie{Name: sessionCookie, Path: "/", MaxAge: -1, Secure: true,
+			HttpOnly: true}).String(),
+	)
 	if _, err := url.Parse(target); err == nil && registered {
 		c.status = http.StatusFound
 		c.header.Set("Location", target)
 		return
 	}
-	c.messagePage("You signed out of your account", "It's a good idea to close all browser windows.")
+	c.messagePage("You signed out of your account",
+		"It's a good idea to close all browser windows.")
 }

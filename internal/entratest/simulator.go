@@ -48,8 +48,9 @@ type Options struct {
 
 // Lifetimes of what the simulator issues. Zero means Entra's own.
 type Lifetimes struct {
-	AccessToken  time.Duration // default: random, 60 to 90 min
-	CAEToken     time.Duration // with the client capability cp1; default: AccessToken if set, else random, 20 to 28 h
+	AccessToken time.Duration // default: random, 60 to 90 min
+	// with the client capability cp1; default: AccessToken if set, else random, 20 to 28 h
+	CAEToken     time.Duration
 	RefreshToken time.Duration // of inactivity; default 90 days, 24 h for a SPA redirect URI
 	Code         time.Duration // default 10 min
 	DeviceCode   time.Duration // default 15 min
@@ -80,10 +81,11 @@ type Simulator struct {
 	closed      bool
 	running     sync.WaitGroup // handlers that [Simulator.Transport] has started
 
-	mu            sync.Mutex // guards all below
-	rotation      Rotation
-	lifetimes     Lifetimes
-	sequence      int64 // orders sign-ins and changes of a user's state, where a test's clock stands still
+	mu        sync.Mutex // guards all below
+	rotation  Rotation
+	lifetimes Lifetimes
+	// orders sign-ins and changes of a user's state, where a test's clock stands still
+	sequence      int64
 	tenants       []*Tenant
 	resources     []*Resource
 	apps          map[string]*App         // by client id, in lower case

@@ -70,7 +70,11 @@ func (s *Simulator) authorityFor(host, segment, policy string) (authority, *entr
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.tenant = s.tenantNamed(segment); a.tenant == nil {
-		return a, aadsts(90002, "Tenant '"+segment+"' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud.")
+		return a, aadsts(
+			90002,
+			"Tenant '"+segment+"' not found. Check to make sure you have the correct tenant ID "+
+				"and are signing into the correct cloud.",
+		)
 	}
 	return a, nil
 }

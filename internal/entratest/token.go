@@ -48,7 +48,8 @@ func (c *call) redeem() (*grant, *entraError) {
 	}
 	for name, values := range c.form {
 		if len(values) > 1 {
-			return nil, aadsts(9000411, "The request is not properly formatted. The parameter '"+name+"' is duplicated.")
+			return nil, aadsts(9000411,
+				"The request is not properly formatted. The parameter '"+name+"' is duplicated.")
 		}
 	}
 	if c.form.Get("grant_type") == "" {
@@ -78,7 +79,8 @@ func (c *call) redeem() (*grant, *entraError) {
 	case deviceGrantShort:
 		redeem = c.redeemDeviceCode
 	default:
-		return nil, aadsts(70003, "The app requested an unsupported grant type '"+c.form.Get("grant_type")+"'.")
+		return nil, aadsts(70003,
+			"The app requested an unsupported grant type '"+c.form.Get("grant_type")+"'.")
 	}
 	if refused := c.authenticate(app, cr); refused != nil {
 		return nil, refused
@@ -111,7 +113,8 @@ func (c *call) wantsCAE() (bool, *entraError) {
 	if err := json.Unmarshal([]byte(raw), &claims); err != nil {
 		return false, aadsts(9002313, "")
 	}
-	return slices.ContainsFunc(claims.AccessToken.Capabilities.Values, func(v string) bool { return strings.EqualFold(v, "cp1") }), nil
+	return slices.ContainsFunc(claims.AccessToken.Capabilities.Values,
+		func(v string) bool { return strings.EqualFold(v, "cp1") }), nil
 }
 
 // tokenLifetime of a new access token. s.mu must be held.
@@ -138,18 +141,28 @@ func (c *call) oneResource(req *scopeRequest) (*resourceRequest, *entraError) {
 	case 1:
 		return req.resources[0], nil
 	}
-	return nil, aadsts(28000, "Provided value for the input parameter scope is not valid because it contains more than one resource. Scope "+req.raw+" is not valid.")
+	return nil, aadsts(
+		28000,
+		"Provided value for the input parameter scope is not valid because it contains more "+
+			"than one resource. Scope "+req.raw+" is not valid.",
+	)
 }
 
 // grant checks that the user may have what is asked now, and puts the token
 // response's parts together. s.mu must be held.
-func (c *call) grant(app *App, u *userRecord, req *scopeRequest, resource *resourceRequest, sequence int64) (*grant, *entraError) {
+func (c *call) grant(app *App, u *userRecord, req *scopeRequest, resource *resourceRequest,
+	sequence int64) (*grant, *entraError) {
 	if refused := u.refusal(sequence, resource.Resource); refused != nil {
 		return nil, refused
 	}
 	for _, name := range app.expand(resource) {
 		if !c.s.consents[consentKey{u.ObjectID, app.ClientID, resource.AppID}][name] {
-			return nil, aadsts(65001, "The user or administrator has not consented to use the application with ID '"+app.ClientID+"' named '"+app.Name+"'. Send an interactive authorization request for this user and resource.")
+			return nil, aadsts(
+				65001,
+				"The user or administrator has not consented to use the application with ID '"+
+					app.ClientID+"' named '"+app.Name+"'. Send an interactive "+
+					"authorization request for this user and resource.",
+			)
 		}
 	}
 	return &grant{

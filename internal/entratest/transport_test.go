@@ -40,7 +40,8 @@ func TestTransportServes(t *testing.T) {
 			Token  string `json:"token_endpoint"`
 		}
 		decode(t, resp.Body, &doc)
-		if doc.Issuer != s.Authority() || doc.Token != "https://entra.test/"+s.Tenant()+"/oauth2/v2.0/token" {
+		if doc.Issuer != s.Authority() ||
+			doc.Token != "https://entra.test/"+s.Tenant()+"/oauth2/v2.0/token" {
 			t.Errorf("discovery says %+v", doc)
 		}
 		if resp.Request.URL.String() != discoveryOf(s) {
@@ -79,7 +80,8 @@ func TestTransportDrop(t *testing.T) {
 	})
 }
 
-// TestTransportLeaves: a client that leaves gets its error at once, and the simulator sees it go.
+// TestTransportLeaves checks that a client that leaves gets its error at once, and the simulator
+// sees it go.
 func TestTransportLeaves(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *entratest.Simulator, client *http.Client) {
 		s.Faults.Add(entratest.Fault{Hang: true})
@@ -91,7 +93,8 @@ func TestTransportLeaves(t *testing.T) {
 		}
 		begun := time.Now()
 		_, err = client.Do(req)
-		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) || took != time.Minute {
+		if took := time.Since(begun); !errors.Is(err, context.DeadlineExceeded) ||
+			took != time.Minute {
 			t.Errorf("after %s: %v", took, err)
 		}
 		synctest.Wait()
@@ -101,7 +104,7 @@ func TestTransportLeaves(t *testing.T) {
 	})
 }
 
-// TestTransportClose: what hangs ends with the simulator, before Close returns.
+// TestTransportClose checks that what hangs ends with the simulator, before Close returns.
 func TestTransportClose(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *entratest.Simulator, client *http.Client) {
 		s.Faults.Add(entratest.Fault{Hang: true})

@@ -13,8 +13,9 @@ type User struct {
 	Username string `json:"username"`            // alice@contoso.example
 	Name     string `json:"name"`                // display name
 	ObjectID string `json:"object_id,omitempty"` // default: derived from the username
-	TenantID string `json:"tenant_id,omitempty"` // home tenant; default: the tenant of the username's domain
-	Admin    bool   `json:"admin,omitempty"`     // may consent to what needs an administrator
+	// home tenant; default: the tenant of the username's domain
+	TenantID string `json:"tenant_id,omitempty"`
+	Admin    bool   `json:"admin,omitempty"` // may consent to what needs an administrator
 }
 
 // UserState is a condition that Entra puts on a user's tokens.
@@ -64,7 +65,8 @@ type stateSince struct {
 
 func builtInUsers() []User {
 	user := func(username, name, tenant string, admin bool) User {
-		return User{Username: username, Name: name, ObjectID: namedGUID("user:" + username), TenantID: tenant, Admin: admin}
+		return User{Username: username, Name: name, ObjectID: namedGUID("user:" + username),
+			TenantID: tenant, Admin: admin}
 	}
 	return []User{
 		user("alice@contoso.example", "Alice Ahlgren", ContosoTenantID, false),

@@ -16,9 +16,10 @@ func TestUserStates(t *testing.T) {
 		claims         bool // a claims challenge comes with it
 		signInEnds     bool
 	}{
-		entratest.StateRevoked:         {"invalid_grant", "bad_token", 50173, false, true},
-		entratest.StateMFARequired:     {"interaction_required", "basic_action", 50076, true, true},
-		entratest.StatePasswordExpired: {"invalid_grant", "user_password_expired", 50055, false, true},
+		entratest.StateRevoked:     {"invalid_grant", "bad_token", 50173, false, true},
+		entratest.StateMFARequired: {"interaction_required", "basic_action", 50076, true, true},
+		entratest.StatePasswordExpired: {"invalid_grant", "user_password_expired", 50055, false,
+			true},
 		entratest.StateSignInFrequency: {"invalid_grant", "token_expired", 70043, false, true},
 		entratest.StateBlocked:         {"invalid_grant", "message_only", 53003, false, false},
 		entratest.StateDisabled:        {"invalid_grant", "", 50057, false, false},
@@ -60,7 +61,8 @@ func TestUserStates(t *testing.T) {
 
 func TestUserStateForOneResource(t *testing.T) {
 	w := start(t, entratest.Options{})
-	token := w.redeem(w.code("alice", "scope", allScopes+" "+arm+"//user_impersonation")).good(t).RefreshToken
+	token := w.redeem(w.code("alice", "scope", allScopes+" "+arm+"//user_impersonation")).good(
+		t).RefreshToken
 	if err := w.SetUserStateFor("alice", arm, entratest.StateMFARequired); err != nil {
 		t.Fatal(err)
 	}
@@ -75,9 +77,10 @@ func TestUserStateForOneResource(t *testing.T) {
 func TestUserStateRefuses(t *testing.T) {
 	w := start(t, entratest.Options{})
 	for name, err := range map[string]error{
-		"unknown user":     w.SetUserState("nobody", entratest.StateRevoked),
-		"unknown state":    w.SetUserState("alice", "tired"),
-		"unknown resource": w.SetUserStateFor("alice", "https://nothing.example", entratest.StateRevoked),
+		"unknown user":  w.SetUserState("nobody", entratest.StateRevoked),
+		"unknown state": w.SetUserState("alice", "tired"),
+		"unknown resource": w.SetUserStateFor("alice", "https://nothing.example",
+			entratest.StateRevoked),
 	} {
 		if err == nil {
 			t.Errorf("%s: accepted", name)
@@ -96,7 +99,8 @@ func TestAddUser(t *testing.T) {
 	}
 	w.signIn("dave")
 	for _, wrong := range []entratest.User{
-		{Username: "dave"}, {Username: "@contoso.example"}, {Username: "dave@nowhere.example"}, {Username: "dave@contoso.example", TenantID: "nowhere"},
+		{Username: "dave"}, {Username: "@contoso.example"}, {Username: "dave@nowhere.example"},
+		{Username: "dave@contoso.example", TenantID: "nowhere"},
 	} {
 		if _, err := w.AddUser(wrong); err == nil {
 			t.Errorf("%+v was added", wrong)
@@ -115,8 +119,12 @@ func TestAddUser(t *testing.T) {
 
 func TestAddTenant(t *testing.T) {
 	w := start(t, entratest.Options{})
-	w.AddTenant(entratest.Tenant{ID: "0f3cbb4e-71a5-4e7c-9d52-8f6f3b0d2a11", Domains: []string{"tailspin.example"}})
-	if u, err := w.AddUser(entratest.User{Username: "tom@tailspin.example"}); err != nil || u.TenantID != "0f3cbb4e-71a5-4e7c-9d52-8f6f3b0d2a11" {
+	w.AddTenant(
+		entratest.Tenant{ID: "0f3cbb4e-71a5-4e7c-9d52-8f6f3b0d2a11",
+			Domains: []string{"tailspin.example"}},
+	)
+	if u, err := w.AddUser(entratest.User{Username: "tom@tailspin.example"}); err != nil ||
+		u.TenantID != "0f3cbb4e-71a5-4e7c-9d52-8f6f3b0d2a11" {
 		t.Errorf("%+v, %v", u, err)
 	}
 }
