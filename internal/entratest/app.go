@@ -58,6 +58,15 @@ type App struct {
 
 	Disabled bool `json:"disabled,omitempty"` // 7000112
 
+	// OwnSigningKey is for apps with claims mapping or a SAML certificate: their ID tokens are
+	// signed with a key that only discovery and keys with ?appid= name (learn.microsoft.com,
+	// "Customize claims ... using a claims mapping policy").
+	OwnSigningKey bool `json:"own_signing_key,omitempty"`
+
+	// OptionalClaims of ID tokens: acct is the only one that is known (learn.microsoft.com,
+	// "Optional claims reference").
+	OptionalClaims []string `json:"optional_claims,omitempty"`
+
 	// AccessTokenLifetime of this app's tokens, where it differs.
 	AccessTokenLifetime time.Duration `json:"-"`
 }
@@ -73,6 +82,7 @@ func (a App) Secret() string {
 func (a App) clone() *App {
 	a.Secrets = slices.Clone(a.Secrets)
 	a.Certificates = slices.Clone(a.Certificates)
+	a.OptionalClaims = slices.Clone(a.OptionalClaims)
 	a.RedirectURIs = slices.Clone(a.RedirectURIs)
 	permissions := make(map[string][]string, len(a.Permissions))
 	for resource, names := range a.Permissions {

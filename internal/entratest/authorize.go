@@ -27,6 +27,7 @@ type signInFlow struct {
 	prompt       string
 	loginHint    string
 	clientInfo   bool
+	challenged   bool // the request carries the claims of mfaClaims
 	opened       time.Time
 	username     string // who has signed in and is being asked for consent
 }
@@ -64,6 +65,10 @@ func (c *call) authorize() {
 		return
 	}
 	if refused := c.authorizeParameters(flow); refused != nil {
+		if refused.Page {
+			c.errorPage(refused)
+			return
+		}
 		c.redirectError(flow, refused)
 		return
 	}
@@ -140,14 +145,21 @@ func (c *call) authorizeParameters(flow *signInFlow) *entraError {
 			"response_type '"+c.form.Get("response_type")+"' is not enabled for the application.")
 	}
 	flow.prompt = c.form.Get("prompt")
-	if !slices.Contains([]string{"", "login", "none", "consent", "select_account"}, flow.prompt) {
+	prompts := []string{"", "login", "none", "consent", "select_account"}
+	if c.at.isExternalID() {
+		prompts = append(prompts, "create") // sign up instead of sign in
+	}
+	if !slices.Contains(prompts, flow.prompt) {
 		return aadsts(90023, "Unsupported 'prompt' value.")
 	}
 	if flow.prompt != "select_account" { // which shows the picker, whatever the hint
 		flow.loginHint = c.form.Get("login_hint")
 	}
-	if claims := c.form.Get("claims"); claims != "" && !json.Valid([]byte(claims)) {
-		return aadsts(9002313, "")
+	if claims := c.form.Get("claims"); claims != "" {
+		if !json.Valid([]byte(claims)) {
+			return aadsts(9002313, "")
+		}
+		flow.challenged = answersChallenge(claims)
 	}
 	flow.nonce, flow.clientInfo = c.form.Get("nonce"), c.form.Get("client_info") == "1"
 	if refused := c.challenge(flow); refused != nil {
@@ -160,6 +172,9 @@ func (c *call) authorizeParameters(flow *signInFlow) *entraError {
 	defer c.s.mu.Unlock()
 	var refused *entraError
 	if flow.scopes, refused = c.s.parseScopes(flow.scope, c.at); refused != nil {
+		return refused
+	}
+	if refused := flow.scopes.together(); refused != nil && c.s.strictScopes {
 		return refused
 	}
 	return flow.scopes.askable(flow.app)

@@ -86,9 +86,7 @@ func TestRedirectedErrors(t *testing.T) {
 		"short challenge":    {[]string{"code_challenge", "short"}, "invalid_request"},
 		"unknown resource": {[]string{"scope", "https://nothing.example/Read"},
 			"invalid_resource"},
-		"unknown permission": {[]string{"scope", "No.Such"}, "invalid_client"},
-		"mixed .default": {[]string{"scope", graph + "/.default " + graph + "/User.Read"},
-			"invalid_scope"},
+		"unknown permission":  {[]string{"scope", "No.Such"}, "invalid_client"},
 		"admin's permission":  {[]string{"scope", "openid User.Read.All"}, "access_denied"},
 		"nobody, prompt=none": {[]string{"prompt", "none"}, "login_required"},
 	} {

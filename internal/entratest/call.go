@@ -99,7 +99,8 @@ func (s *Simulator) newCall(r *http.Request, endpoint Endpoint) *call {
 	c.entry = &Request{
 		Time: s.now(), Endpoint: endpoint, Method: r.Method, Host: r.Host, Path: r.URL.Path,
 		GrantType: grant, ClientID: clientID, Scope: c.form.Get("scope"),
-		Params: s.logged(c.form), UserAgent: r.UserAgent(), CorrelationID: c.correlationID,
+		Params: s.logged(c.form), UserAgent: r.UserAgent(),
+		AnchorMailbox: r.Header.Get("X-AnchorMailbox"), CorrelationID: c.correlationID,
 	}
 	return c
 }

@@ -154,8 +154,11 @@ type assertionClaims struct {
 // authentication certificate credentials"). One that was used before is good
 // again, as clients in the wild cache them.
 func (c *call) checkAssertion(app *App, assertion string) *entraError {
-	parsed, err := jose.ParseSignedCompact(assertion,
-		[]jose.SignatureAlgorithm{jose.PS256, jose.RS256})
+	algorithms := c.s.assertionAlgs
+	if len(algorithms) == 0 {
+		algorithms = []jose.SignatureAlgorithm{jose.PS256, jose.RS256}
+	}
+	parsed, err := jose.ParseSignedCompact(assertion, algorithms)
 	if err != nil || len(parsed.Signatures) != 1 {
 		return aadsts(700027, "Client assertion is no JWT signed with PS256 or RS256.")
 	}

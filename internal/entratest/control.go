@@ -31,6 +31,7 @@ import (
 //	POST   revoke         {"user"}                   AADSTS50173 until the next sign-in
 //	POST   expire         {"user"}                   ends the refresh tokens: AADSTS700082
 //	POST   remove-consent {"user", "client_id", "resource"}
+//	POST   admin-consent  {"client_id", "resource"}  what the app has registered, for all users
 //	POST   apps           App, plus "access_token_lifetime": "20s"
 //	                      -> App; replaces the one with that client_id
 //	POST   rotate-keys    {"drop_old": false}
@@ -135,6 +136,7 @@ func (s *Simulator) newControl() http.Handler {
 	handle("POST", "revoke", command(s.controlRevoke))
 	handle("POST", "expire", command(s.controlExpire))
 	handle("POST", "remove-consent", command(s.controlRemoveConsent))
+	handle("POST", "admin-consent", command(s.controlAdminConsent))
 	handle("POST", "apps", command(s.controlAddApp))
 	handle("POST", "rotate-keys", command(s.controlRotateKeys))
 	handle("POST", "policy", command(s.controlPolicy))

@@ -104,6 +104,10 @@ func (s *Simulator) controlRemoveConsent(_ context.Context, in userInput) (any, 
 	return nil, s.RemoveConsent(in.User, in.ClientID, in.Resource)
 }
 
+func (s *Simulator) controlAdminConsent(_ context.Context, in userInput) (any, error) {
+	return nil, s.AdminConsent(in.ClientID, in.Resource)
+}
+
 type appInput struct {
 	App
 	AccessTokenLifetime wireDuration `json:"access_token_lifetime"`

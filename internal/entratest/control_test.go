@@ -89,7 +89,7 @@ func TestControlUsersAndTokens(t *testing.T) {
 	}
 	token := w.signIn("dave").RefreshToken
 	w.post("users/state", `{"user": "dave", "state": "mfa_required", "resource": "`+graph+`"}`, nil)
-	w.refresh(token).refused(t, 400, "interaction_required", 50076)
+	w.refresh(token).refused(t, 400, "invalid_grant", 50076)
 	w.post("reset", `{}`, nil)
 	w.refresh(token).good(t)
 	w.post("revoke", `{"user": "dave"}`, nil)

@@ -45,6 +45,7 @@ func (c *call) deviceCode() {
 		c.refuse(refused)
 		return
 	}
+	c.change(response)
 	c.json(http.StatusOK, response)
 }
 
@@ -62,6 +63,9 @@ func (c *call) startDevice() (map[string]any, *entraError) {
 	}
 	req, refused := s.parseScopes(scope, c.at)
 	if refused != nil {
+		return nil, refused
+	}
+	if refused := req.together(); refused != nil && s.strictScopes {
 		return nil, refused
 	}
 	if refused := req.askable(app); refused != nil {

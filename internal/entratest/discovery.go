@@ -15,6 +15,13 @@ var cloudHosts = []string{
 	"login.microsoftonline.com",
 	"login.microsoftonline.us",
 	"login.partner.microsoftonline.cn",
+	"login.sovcloud-identity.fr",
+	"login.sovcloud-identity.de",
+	"login.sovcloud-identity.sg",
+	"login.chinacloudapi.cn",
+	"login.usgovcloudapi.net",
+	"login.windows.net",
+	"sts.windows.net",
 	"*.ciamlogin.com",
 	"*.b2clogin.com",
 }
@@ -34,7 +41,7 @@ func graphHost(host string) string {
 // it: it names neither PKCE methods nor grant types.
 func (c *call) discovery() {
 	base := c.at.base()
-	c.json(http.StatusOK, map[string]any{
+	document := map[string]any{
 		"token_endpoint": base + "/oauth2/v2.0/token",
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post", "private_key_jwt",
 			"client_secret_basic"},
@@ -67,13 +74,24 @@ func (c *call) discovery() {
 		"cloud_graph_host_name": "graph.windows.net",
 		"msgraph_host":          graphHost(c.host()),
 		"rbac_url":              "https://pas.windows.net",
-	})
+	}
+	if appID := c.form.Get("appid"); appID != "" {
+		document["jwks_uri"] = base + "/discovery/v2.0/keys?appid=" + url.QueryEscape(appID)
+	}
+	if algorithms := c.s.assertionAlgs; len(algorithms) > 0 {
+		document["token_endpoint_auth_signing_alg_values_supported"] = algorithms
+	}
+	c.json(http.StatusOK, document)
 	c.header.Set("Access-Control-Allow-Origin", "*")
 }
 
-// publicKeys is the JWKS.
+// publicKeys is the JWKS; with ?appid= that of an app with a key of its own.
 func (c *call) publicKeys() {
-	c.json(http.StatusOK, c.s.keys.published(c.at))
+	ring := c.s.keys
+	if app := c.s.ownKeys(c.form.Get("appid")); app != nil {
+		ring = app
+	}
+	c.json(http.StatusOK, ring.published(c.at))
 	c.header.Set("Access-Control-Allow-Origin", "*")
 }
 

@@ -16,6 +16,7 @@ type entraError struct {
 	Status   int // of the token endpoint
 	Text     string
 	Claims   string // claims challenge, JSON
+	Page     bool   // at the authorize endpoint: shown on Entra's own page, never redirected
 	Subcode  string // error_subcode of an authorize redirect
 }
 
@@ -27,12 +28,15 @@ func (e *entraError) Error() string {
 }
 
 // mfaClaims is the claims challenge of a conditional access policy.
-const mfaClaims = `{"access_token":{"capolids":{"essential":true,` +
-	`"values":["1f0b9a3e-5f7d-4a9c-8d2a-0c3b9a6f1e55"]}}}`
+const (
+	mfaPolicy = "1f0b9a3e-5f7d-4a9c-8d2a-0c3b9a6f1e55"
+	mfaClaims = `{"access_token":{"capolids":{"essential":true,"values":["` + mfaPolicy + `"]}}}`
+)
 
 // knownErrors gives error, suberror, status (400 unless said) and text per
 // AADSTS number (learn.microsoft.com, "Microsoft Entra authentication and
-// authorization error codes"; the error values from recorded answers).
+// authorization error codes"; the error values from recorded answers: v2 says invalid_grant where
+// v1 said interaction_required).
 var knownErrors = map[int]entraError{
 	28000: {
 		Err: "invalid_scope",
@@ -50,7 +54,7 @@ var knownErrors = map[int]entraError{
 			"access token using the provided authorization code. Please specify a valid scope.",
 	},
 	50005: {
-		Err:      "interaction_required",
+		Err:      "invalid_grant",
 		Suberror: "message_only",
 		Text: "User tried to log in to a device from a platform that's currently not " +
 			"supported through Conditional Access policy.",
@@ -84,16 +88,16 @@ var knownErrors = map[int]entraError{
 	50058: {Err: "login_required",
 		Text: "Session information is not sufficient for single-sign-on."},
 	50072: {
-		Err:      "interaction_required",
+		Err:      "invalid_grant",
 		Suberror: "basic_action",
 		Claims:   mfaClaims,
 		Text: "Due to a configuration change made by your administrator, or because you " +
 			"moved to a new location, you must enroll in multi-factor authentication.",
 	},
-	50074: {Err: "interaction_required", Suberror: "basic_action", Claims: mfaClaims,
+	50074: {Err: "invalid_grant", Suberror: "basic_action", Claims: mfaClaims,
 		Text: "Strong Authentication is required."},
 	50076: {
-		Err:      "interaction_required",
+		Err:      "invalid_grant",
 		Suberror: "basic_action",
 		Claims:   mfaClaims,
 		Text: "Due to a configuration change made by your administrator, or because you " +
@@ -101,7 +105,7 @@ var knownErrors = map[int]entraError{
 			"resource.",
 	},
 	50078: {
-		Err:      "interaction_required",
+		Err:      "invalid_grant",
 		Suberror: "basic_action",
 		Claims:   mfaClaims,
 		Text: "Presented multi-factor authentication has expired due to policies " +
@@ -109,7 +113,7 @@ var knownErrors = map[int]entraError{
 			"authentication to access the resource.",
 	},
 	50079: {
-		Err:      "interaction_required",
+		Err:      "invalid_grant",
 		Suberror: "basic_action",
 		Claims:   mfaClaims,
 		Text: "Due to a configuration change made by your administrator, you must enroll " +
@@ -119,7 +123,7 @@ var knownErrors = map[int]entraError{
 		Text: "A transient error has occurred. Please try again."},
 	50089: {Err: "invalid_grant", Suberror: "bad_token",
 		Text: "Authentication failed due to flow token expired."},
-	50097: {Err: "interaction_required", Suberror: "message_only",
+	50097: {Err: "invalid_grant", Suberror: "message_only",
 		Text: "Device authentication is required."},
 	50105: {Err: "access_denied",
 		Text: "The signed in user is not assigned to a role for the application."},
@@ -134,7 +138,7 @@ var knownErrors = map[int]entraError{
 			"authorization request for PKCE.",
 	},
 	50149: {Err: "invalid_request", Text: "Invalid Code_Challenge_method parameter."},
-	50158: {Err: "interaction_required", Suberror: "basic_action", Claims: mfaClaims,
+	50158: {Err: "invalid_grant", Suberror: "basic_action", Claims: mfaClaims,
 		Text: "External security challenge was not satisfied."},
 	50173: {
 		Err:      "invalid_grant",
@@ -149,9 +153,9 @@ var knownErrors = map[int]entraError{
 		Text: "The server terminated an operation because it encountered a client request " +
 			"loop. Please contact your app vendor.",
 	},
-	53000: {Err: "interaction_required", Suberror: "message_only",
+	53000: {Err: "invalid_grant", Suberror: "message_only",
 		Text: "Device is not in required device state."},
-	53001: {Err: "interaction_required", Suberror: "message_only",
+	53001: {Err: "invalid_grant", Suberror: "message_only",
 		Text: "Device is not in required device state: domain_joined."},
 	53003: {
 		Err:      "invalid_grant",
@@ -170,7 +174,7 @@ var knownErrors = map[int]entraError{
 		Text: "The user or administrator has not consented to use the application. Send an " +
 			"interactive authorization request for this user and resource.",
 	},
-	65004: {Err: "access_denied", Subcode: "cancel",
+	65004: {Err: "access_denied",
 		Text: "User declined to consent to access the app."},
 	70000: {Err: "invalid_grant", Suberror: "bad_token",
 		Text: "Provided grant is invalid or malformed."},
@@ -331,6 +335,68 @@ var knownErrors = map[int]entraError{
 		Text: "Tokens issued for the 'Single-Page Application' client-type may only be " +
 			"redeemed via cross-origin requests.",
 	},
+	16000: {
+		Err:  "interaction_required",
+		Text: "The user account from another identity provider is not in this tenant.",
+	},
+	28004: {
+		Err:  "invalid_scope",
+		Text: "The scope parameter names too many scopes.",
+	},
+	50126: {Err: "invalid_grant", Text: "Invalid username or password."},
+	50155: {Err: "invalid_grant", Text: "Device authentication failed for this user."},
+	51004: {Err: "invalid_grant", Text: "The user account is not in the directory."},
+	53002: {
+		Err:  "invalid_grant",
+		Text: "The application is not one that Conditional Access has approved.",
+	},
+	53004: {
+		Err:  "invalid_grant",
+		Text: "Proof-up is blocked: suspicious activity.",
+	},
+	53005: {
+		Err: "unauthorized_client", Suberror: "protection_policy_required",
+		Text: "The application needs to enforce protection policies.",
+	},
+	53009: {Err: "invalid_grant", Text: "The application needs protection policies."},
+	53010: {Err: "invalid_grant", Text: "Proof-up is blocked: risk."},
+	53011: {Err: "invalid_grant", Text: "The user is blocked because of risk on the home tenant."},
+	65005: {
+		Err:  "invalid_client",
+		Text: "The registration does not list access to the resource that was asked for.",
+	},
+	70002: {
+		Err: "invalid_client", Status: http.StatusUnauthorized,
+		Text: "Error validating credentials.",
+	},
+	70021: {
+		Err:  "invalid_request",
+		Text: "No matching federated identity record found for presented assertion.",
+	},
+	90061:  {Err: "invalid_request", Text: "Request to an external endpoint failed."},
+	500014: {Err: "invalid_resource", Text: "The service principal of the resource is disabled."},
+	500212: {Err: "invalid_grant", Text: "Outbound cross-tenant policy does not allow access."},
+	500213: {Err: "invalid_grant", Text: "Inbound cross-tenant policy does not allow access."},
+	500341: {Err: "invalid_grant", Text: "The user account has been deleted from the directory."},
+	500571: {Err: "invalid_grant", Text: "The guest user account is disabled."},
+	501051: {Err: "invalid_grant", Text: "The user is not assigned to a role for the application."},
+	530003: {Err: "invalid_grant", Text: "The device must be managed to access this resource."},
+	530021: {Err: "invalid_grant", Text: "The application is not an approved one."},
+	650051: {Err: "invalid_client", Text: "The name of the resource is ambiguous in this tenant."},
+	650052: {
+		Err:  "invalid_client",
+		Text: "The organization has no subscription for the service that was asked for.",
+	},
+	700003: {
+		Err: "invalid_grant", Suberror: "device_authentication_failed",
+		Text: "The device object was not found in the tenant.",
+	},
+	700213: {
+		Err: "invalid_client", Status: http.StatusUnauthorized,
+		Text: "No matching federated identity record found for the assertion's subject.",
+	},
+	5000224: {Err: "invalid_grant", Text: "The resource is not available to this user."},
+	7000014: {Err: "invalid_grant", Text: "The device code is not valid."},
 }
 
 // aadsts returns the error with that number; an empty text means the usual one.

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -43,6 +44,15 @@ func (c *call) idTokenClaims(g *grant, u User) map[string]any {
 	if g.scopes.email {
 		claims["email"] = u.Username
 	}
+	if u.HomeTenantID != "" && u.HomeTenantID != u.TenantID {
+		claims["idp"] = "https://sts.windows.net/" + u.HomeTenantID + "/"
+	}
+	if slices.Contains(g.app.OptionalClaims, "acct") {
+		claims["acct"] = 0
+		if _, isGuest := claims["idp"]; isGuest {
+			claims["acct"] = 1
+		}
+	}
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce
 	}
@@ -51,7 +61,11 @@ func (c *call) idTokenClaims(g *grant, u User) map[string]any {
 
 // idToken signs an ID token, or spoils it as a fault says.
 func (c *call) idToken(g *grant) string {
-	key := c.s.keys.current()
+	ring := c.s.keys
+	if own := c.s.ownKeys(g.app.ClientID); own != nil {
+		ring = own
+	}
+	key := ring.current()
 	claims := c.idTokenClaims(g, g.user)
 	if c.fault == nil || c.fault.IDToken == nil {
 		return key.sign(claims, key.kid)

@@ -66,6 +66,22 @@ func (k *keyRing) current() *signingKey {
 	return k.keys[0]
 }
 
+// ownKeys returns the keys of an app that has its own, or nil.
+func (s *Simulator) ownKeys(clientID string) *keyRing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app := s.apps[appKey(clientID)]
+	if app == nil || !app.OwnSigningKey {
+		return nil
+	}
+	ring := s.appKeys[appKey(clientID)]
+	if ring == nil {
+		ring = newKeyRing()
+		s.appKeys[appKey(clientID)] = ring
+	}
+	return ring
+}
+
 // firstKeys are what the simulators of one process start with, in turn. Tests
 // start many, and an RSA key takes long to make. Two simulators that are used
 // together have different ones, and a rollover always makes a new one.

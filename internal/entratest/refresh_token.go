@@ -107,13 +107,7 @@ func (c *call) redeemRefreshToken(app *App) (*grant, *entraError) {
 		return nil, aadsts(50020, "")
 	}
 	if c.form.Get("scope") == "" {
-		return nil, aadsts(
-			90009,
-			fmt.Sprintf(
-				"Application '%s'(%s) is requesting a token for itself. This scenario is "+
-					"supported only if resource is specified using the GUID based App Identifier.",
-				app.ClientID, app.Name),
-		)
+		return nil, requestsItself(app)
 	}
 	req, refused := c.s.parseScopes(c.form.Get("scope"), c.at)
 	if refused != nil {
@@ -122,6 +116,9 @@ func (c *call) redeemRefreshToken(app *App) (*grant, *entraError) {
 	resource, refused := c.oneResource(req)
 	if refused != nil {
 		return nil, refused
+	}
+	if resource.GUIDOnly && resource.AppID == app.ClientID && resource.prefix != app.ClientID {
+		return nil, requestsItself(app)
 	}
 	g, refused := c.grant(app, u, req, resource, token.family.sequence)
 	if refused != nil {
@@ -133,6 +130,13 @@ func (c *call) redeemRefreshToken(app *App) (*grant, *entraError) {
 		g.refresh = c.s.nextRefreshToken(token.family)
 	}
 	return g, nil
+}
+
+// requestsItself is the refusal of a refresh without a scope, or of the app's own API by its URI.
+func requestsItself(app *App) *entraError {
+	return aadsts(90009, "Application '"+app.ClientID+"'("+app.Name+") is requesting a token for "+
+		"itself. This scenario is supported only if resource is specified using the GUID based "+
+		"App Identifier.")
 }
 
 // checkRefreshToken refuses a token that is another client's, was used before

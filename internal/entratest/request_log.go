@@ -24,6 +24,9 @@ type Request struct {
 	Params    map[string]string `json:"params,omitempty"`
 	UserAgent string            `json:"user_agent,omitempty"`
 
+	// AnchorMailbox is the X-AnchorMailbox header, by which Entra finds a user's region.
+	AnchorMailbox string `json:"anchor_mailbox,omitempty"`
+
 	// What became of it. Status 0 means that the client got no answer.
 	Status        int           `json:"status"`
 	Error         string        `json:"error,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +16,10 @@ type Resource struct {
 	URIs        []string `json:"uris"`   // identifier URIs, without a slash at the end
 	Scopes      []string `json:"scopes"` // delegated permissions
 	AdminScopes []string `json:"admin_scopes,omitempty"`
+
+	// GUIDOnly makes a refresh by the API's own app name it by its application id: 90009 for any
+	// identifier URI, as some tenants have it.
+	GUIDOnly bool `json:"guid_only,omitempty"`
 }
 
 // graphAppID is Microsoft Graph's application id, the same in every tenant.
@@ -170,14 +175,9 @@ func (s *Simulator) parseScopes(raw string, a authority) (*scopeRequest, *entraE
 	}
 	for _, r := range req.resources {
 		if r.isDefault() && len(r.names) > 1 {
-			return nil, aadsts(
-				70011,
-				fmt.Sprintf(
-					"The provided value for the input parameter 'scope' is not valid. The "+
-						"scope %s is not valid. .default scope can't be combined with "+
-						"resource-specific scopes.",
-					raw),
-			)
+			refused := defaultBesideNames(raw)
+			refused.Page = true
+			return nil, refused
 		}
 	}
 	return req, nil
@@ -226,6 +226,34 @@ func (app *App) expand(r *resourceRequest) []string {
 		}
 	}
 	return names
+}
+
+// maxResources is how many APIs one sign-in may name. People report three; Microsoft says nothing.
+const maxResources = 3
+
+// together checks what one sign-in may ask for: a .default stands alone beside the OpenID scopes,
+// and there are not too many resources. Entra shows these on its own page.
+func (req *scopeRequest) together() *entraError {
+	var refused *entraError
+	for _, r := range req.resources {
+		if r.isDefault() && len(req.resources) > 1 {
+			refused = defaultBesideNames(req.raw)
+		}
+	}
+	if refused == nil && len(req.resources) > maxResources {
+		refused = aadsts(28004, "The scope parameter names "+strconv.Itoa(len(req.resources))+
+			" resources. Scope "+req.raw+" is not valid.")
+	}
+	if refused != nil {
+		refused.Page = true
+	}
+	return refused
+}
+
+func defaultBesideNames(raw string) *entraError {
+	return aadsts(70011, "The provided value for the input parameter 'scope' is not valid. "+
+		"The scope "+raw+" is not valid. .default scope can't be combined with "+
+		"resource-specific scopes.")
 }
 
 // askable checks what only the authorize and device endpoints check: that
@@ -291,6 +319,28 @@ func (s *Simulator) consent(u *userRecord, app *App, req *scopeRequest) *entraEr
 			s.consents[key] = make(nameSet)
 		}
 		for _, name := range app.expand(r) {
+			s.consents[key][name] = true
+		}
+	}
+	return nil
+}
+
+// AdminConsent grants, for every user of now, what an app has registered for a resource (its
+// identifier URI), as an administrator does in the portal: what .default stands for.
+func (s *Simulator) AdminConsent(clientID, resource string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	app, r := s.apps[appKey(clientID)], s.resourceNamed(resource)
+	if app == nil || r == nil {
+		return fmt.Errorf("no such app or resource: %q, %q", clientID, resource)
+	}
+	registered := app.expand(&resourceRequest{Resource: r, names: []string{defaultScope}})
+	for _, u := range s.users {
+		key := consentKey{u.ObjectID, app.ClientID, r.AppID}
+		if s.consents[key] == nil {
+			s.consents[key] = make(nameSet)
+		}
+		for _, name := range registered {
 			s.consents[key][name] = true
 		}
 	}

@@ -32,7 +32,12 @@ func (c *call) signIn() {
 	switch c.form.Get("action") {
 	case "cancel":
 		if s.closeFlow(id) {
-			c.redirectError(flow, aadsts(65004, ""))
+			declined := aadsts(65004, "")
+			if flow.username == "" {
+				// pressed on the sign-in page; declining consent has none
+				declined.Subcode = "cancel"
+			}
+			c.redirectError(flow, declined)
 		}
 	case "accept":
 		if flow.username == "" {
@@ -103,8 +108,7 @@ func (s *Simulator) mayPick(name string, at authority) (User, *entraError) {
 				"' and cannot access the application.",
 		)
 	}
-	// A sign-in of now meets every demand that a sign-in can meet.
-	if refused := u.refusal(s.sequence+1, nil); refused != nil {
+	if refused := u.lockedOut(); refused != nil {
 		return User{}, refused
 	}
 	return u.User, nil
@@ -121,6 +125,12 @@ func (c *call) finishSignIn(id string, flow *signInFlow, username string) {
 	c.s.mu.Lock()
 	c.s.sequence++
 	sequence := c.s.sequence
+	if u := c.s.users[userKey(username)]; u != nil && flow.challenged {
+		if u.challenged == nil {
+			u.challenged = make(map[int64]bool)
+		}
+		u.challenged[sequence] = true
+	}
 	c.s.sessions[cookie] = session{username: username, sequence: sequence}
 	c.s.mu.Unlock()
 	c.entry.User = username

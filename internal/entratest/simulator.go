@@ -17,6 +17,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 // Options say what a simulator starts with. The zero value is a working one.
@@ -35,6 +37,15 @@ type Options struct {
 
 	// DeviceInterval is the polling interval of the device code flow, default 5s.
 	DeviceInterval time.Duration
+
+	// AssertionAlgs are the algorithms of client assertions that are taken, and that discovery
+	// then names: AD FS takes RS256 alone. Default: PS256 and RS256, not named, as at Entra.
+	AssertionAlgs []string
+
+	// StrictScopes refuses at the authorize and device endpoints what Entra refuses of scopes that
+	// stand together: a .default beside anything but OpenID scopes, and a fourth resource. It goes
+	// away, as the only way to be, when the engine composes what it asks for.
+	StrictScopes bool
 
 	// Now is the clock. Default time.Now. Delays in faults use real time.
 	Now func() time.Time
@@ -71,6 +82,8 @@ type Simulator struct {
 	logSecrets     bool
 	deviceInterval time.Duration
 	keys           *keyRing
+	strictScopes   bool
+	assertionAlgs  []jose.SignatureAlgorithm
 	log            *requestLog
 	control        http.Handler
 
@@ -89,6 +102,7 @@ type Simulator struct {
 	tenants       []*Tenant
 	resources     []*Resource
 	apps          map[string]*App         // by client id, in lower case
+	appKeys       map[string]*keyRing     // by client id: of apps with OwnSigningKey
 	users         map[string]*userRecord  // by username, in lower case
 	consents      map[consentKey]nameSet  // what a user has agreed to
 	flows         map[string]*signInFlow  // by id: sign-in pages that are open
@@ -107,6 +121,7 @@ func New(opts Options) *Simulator {
 		Faults:         newFaultScript(),
 		now:            opts.Now,
 		logSecrets:     opts.LogSecrets,
+		strictScopes:   opts.StrictScopes,
 		deviceInterval: opts.DeviceInterval,
 		keys:           newKeyRing(),
 		log:            newRequestLog(),
@@ -116,6 +131,7 @@ func New(opts Options) *Simulator {
 		tenants:        builtInTenants(),
 		resources:      builtInResources(),
 		apps:           make(map[string]*App),
+		appKeys:        make(map[string]*keyRing),
 		users:          make(map[string]*userRecord),
 		consents:       make(map[consentKey]nameSet),
 		flows:          make(map[string]*signInFlow),
@@ -130,6 +146,9 @@ func New(opts Options) *Simulator {
 	}
 	if s.deviceInterval == 0 {
 		s.deviceInterval = 5 * time.Second
+	}
+	for _, name := range opts.AssertionAlgs {
+		s.assertionAlgs = append(s.assertionAlgs, jose.SignatureAlgorithm(name))
 	}
 	if s.rotation == "" {
 		s.rotation = RotateKeepOld

@@ -60,6 +60,9 @@ type authority struct {
 
 // authorityFor resolves a path's tenant segment. The error is AADSTS90002.
 func (s *Simulator) authorityFor(host, segment, policy string) (authority, *entraError) {
+	if preferred, isAlias := aliases[host]; isAlias {
+		host = preferred
+	}
 	a := authority{host: host, segment: segment, policy: policy}
 	switch strings.ToLower(segment) {
 	case "common", "organizations":
@@ -97,6 +100,23 @@ func (a authority) directory() string {
 		return a.tenant.ID
 	}
 	return strings.ToLower(a.segment)
+}
+
+// isExternalID reports whether the host is one of External ID's.
+func (a authority) isExternalID() bool {
+	host, _, _ := strings.Cut(a.host, ":")
+	return strings.HasSuffix(host, ".ciamlogin.com")
+}
+
+// aliases are older names of the clouds, whose discovery document names the cloud's own host
+// (learn.microsoft.com, "National clouds"; MSAL's list of trusted hosts).
+var aliases = map[string]string{
+	"login.chinacloudapi.cn":       "login.partner.microsoftonline.cn",
+	"login.usgovcloudapi.net":      "login.microsoftonline.us",
+	"login.windows.net":            "login.microsoftonline.com",
+	"login.microsoft.com":          "login.microsoftonline.com",
+	"sts.windows.net":              "login.microsoftonline.com",
+	"login-us.microsoftonline.com": "login.microsoftonline.us",
 }
 
 // base is the start of this authority's endpoint URLs. B2C keeps the names as

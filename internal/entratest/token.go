@@ -157,18 +157,28 @@ func (c *call) grant(app *App, u *userRecord, req *scopeRequest, resource *resou
 	}
 	for _, name := range app.expand(resource) {
 		if !c.s.consents[consentKey{u.ObjectID, app.ClientID, resource.AppID}][name] {
-			return nil, aadsts(
-				65001,
-				"The user or administrator has not consented to use the application with ID '"+
-					app.ClientID+"' named '"+app.Name+"'. Send an interactive "+
-					"authorization request for this user and resource.",
-			)
+			return nil, notConsented(u, app)
 		}
 	}
 	return &grant{
 		app: app, user: u.User, scopes: req, resource: resource, sequence: sequence,
 		granted: c.s.granted(u, app, req, resource),
 	}, nil
+}
+
+// notConsented is the refusal of what a user has not agreed to. Personal accounts have another
+// number for it, which elsewhere means a bad grant.
+func notConsented(u *userRecord, app *App) *entraError {
+	if u.TenantID == PersonalTenantID {
+		e := aadsts(70000, "The request was denied because one or more scopes requested are "+
+			"unauthorized or expired. The user must first sign in and grant the client "+
+			"application access to the requested scope.")
+		e.Suberror = ""
+		return e
+	}
+	return aadsts(65001, "The user or administrator has not consented to use the application "+
+		"with ID '"+app.ClientID+"' named '"+app.Name+"'. Send an interactive authorization "+
+		"request for this user and resource.")
 }
 
 // userOf finds the user a code or token was issued for. s.mu must be held.
@@ -204,17 +214,23 @@ func (c *call) answerTokens(g *grant) {
 	if c.form.Get("client_info") == "1" {
 		response["client_info"] = clientInfo(g.user)
 	}
-	if c.fault != nil {
-		for _, name := range c.fault.Omit {
-			delete(response, name)
-		}
-		for name, value := range c.fault.Set {
-			response[name] = value
-		}
-	}
+	c.change(response)
 	c.json(http.StatusOK, response)
 	if c.fault != nil {
 		c.fault.headers(c)
+	}
+}
+
+// change makes of a good answer what a fault says.
+func (c *call) change(response map[string]any) {
+	if c.fault == nil {
+		return
+	}
+	for _, name := range c.fault.Omit {
+		delete(response, name)
+	}
+	for name, value := range c.fault.Set {
+		response[name] = value
 	}
 }
 

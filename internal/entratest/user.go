@@ -3,7 +3,9 @@
 package entratest
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -16,6 +18,9 @@ type User struct {
 	// home tenant; default: the tenant of the username's domain
 	TenantID string `json:"tenant_id,omitempty"`
 	Admin    bool   `json:"admin,omitempty"` // may consent to what needs an administrator
+
+	// HomeTenantID makes the user a guest in TenantID whose own tenant is this one.
+	HomeTenantID string `json:"home_tenant_id,omitempty"`
 }
 
 // UserState is a condition that Entra puts on a user's tokens.
@@ -23,11 +28,14 @@ type UserState string
 
 // The states a user can be in. Those marked with (sign-in) refuse what was
 // issued before the state was set and are over with the next sign-in; the
-// others last until StateActive is set.
+// others last until StateActive is set. StateMFAByClaims is a policy that looks at where a request
+// comes from: a sign-in from a place that needs no second factor does not satisfy it, unless the
+// authorization request carries the challenge's claims.
 const (
 	StateActive          UserState = "active"
 	StateRevoked         UserState = "revoked"           // 50173 (sign-in)
 	StateMFARequired     UserState = "mfa_required"      // 50076 with claims (sign-in)
+	StateMFAByClaims     UserState = "mfa_by_claims"     // 50076 with claims, see below
 	StatePasswordExpired UserState = "password_expired"  // 50055 (sign-in)
 	StateSignInFrequency UserState = "sign_in_frequency" // 70043 (sign-in)
 	StateBlocked         UserState = "blocked"           // 53003, by a policy
@@ -38,6 +46,7 @@ const (
 var stateErrors = map[UserState]int{
 	StateRevoked:         50173,
 	StateMFARequired:     50076,
+	StateMFAByClaims:     50076,
 	StatePasswordExpired: 50055,
 	StateSignInFrequency: 70043,
 	StateBlocked:         53003,
@@ -55,7 +64,21 @@ func (st UserState) endsWithSignIn() bool {
 
 type userRecord struct {
 	User
-	states map[string]stateSince // by resource app id; "" for every resource
+	states     map[string]stateSince // by resource app id; "" for every resource
+	challenged map[int64]bool        // sign-ins that answered the claims challenge
+}
+
+// answersChallenge reports whether a request's claims hold what mfaClaims asks for.
+func answersChallenge(claims string) bool {
+	var request struct {
+		AccessToken struct {
+			Policies struct {
+				Values []string `json:"values"`
+			} `json:"capolids"`
+		} `json:"access_token"`
+	}
+	return json.Unmarshal([]byte(claims), &request) == nil &&
+		slices.Contains(request.AccessToken.Policies.Values, mfaPolicy)
 }
 
 type stateSince struct {
@@ -188,6 +211,21 @@ func (s *Simulator) Revoke(username string) error {
 	return s.SetUserState(username, StateRevoked)
 }
 
+// satisfies reports whether a sign-in after a state was set ends it.
+func (u *userRecord) satisfies(state UserState, sequence int64) bool {
+	return state.endsWithSignIn() || state == StateMFAByClaims && u.challenged[sequence]
+}
+
+// lockedOut is the error for signing in at all, or nil: a sign-in of now meets every demand that
+// a sign-in can meet. s.mu must be held.
+func (u *userRecord) lockedOut() *entraError {
+	since, ok := u.states[""]
+	if !ok || since.state.endsWithSignIn() || since.state == StateMFAByClaims {
+		return nil
+	}
+	return aadsts(stateErrors[since.state], "")
+}
+
 // refusal is the error for using what was issued at sequence for a resource,
 // or nil. s.mu must be held.
 func (u *userRecord) refusal(sequence int64, resource *Resource) *entraError {
@@ -197,7 +235,7 @@ func (u *userRecord) refusal(sequence int64, resource *Resource) *entraError {
 	}
 	for _, key := range keys {
 		since, ok := u.states[key]
-		if !ok || since.state.endsWithSignIn() && sequence > since.sequence {
+		if !ok || sequence > since.sequence && u.satisfies(since.state, sequence) {
 			continue
 		}
 		return aadsts(stateErrors[since.state], "")

@@ -17,7 +17,7 @@ func TestUserStates(t *testing.T) {
 		signInEnds     bool
 	}{
 		entratest.StateRevoked:     {"invalid_grant", "bad_token", 50173, false, true},
-		entratest.StateMFARequired: {"interaction_required", "basic_action", 50076, true, true},
+		entratest.StateMFARequired: {"invalid_grant", "basic_action", 50076, true, true},
 		entratest.StatePasswordExpired: {"invalid_grant", "user_password_expired", 50055, false,
 			true},
 		entratest.StateSignInFrequency: {"invalid_grant", "token_expired", 70043, false, true},
@@ -66,7 +66,7 @@ func TestUserStateForOneResource(t *testing.T) {
 	if err := w.SetUserStateFor("alice", arm, entratest.StateMFARequired); err != nil {
 		t.Fatal(err)
 	}
-	w.refresh(token, "scope", arm+"//.default").refused(t, 400, "interaction_required", 50076)
+	w.refresh(token, "scope", arm+"//.default").refused(t, 400, "invalid_grant", 50076)
 	w.refresh(token).good(t)
 	if err := w.SetUserStateFor("alice", arm, entratest.StateActive); err != nil {
 		t.Fatal(err)
