@@ -60,8 +60,8 @@ func TestMedian(t *testing.T) {
 // not count.
 func TestRatios(t *testing.T) {
 	engine := []round{{perSecond: 200, p99: 10}, {perSecond: 20, p99: 100}, {perSecond: 100, p99: 30}}
-	floor := []round{{perSecond: 100, p99: 20}, {perSecond: 10, p99: 200}, {perSecond: 100, p99: 10}}
-	throughput, p99 := ratios(engine, floor)
+	baseline := []round{{perSecond: 100, p99: 20}, {perSecond: 10, p99: 200}, {perSecond: 100, p99: 10}}
+	throughput, p99 := ratios(engine, baseline)
 	if throughput != 2 || p99 != 0.5 {
 		t.Errorf("ratios are %v and %v, want 2 and 0.5", throughput, p99)
 	}
@@ -106,7 +106,7 @@ func TestThousands(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
-	binaries := []string{"-vault", dir, "-plugin", dir, "-floor", dir, "-simulator", dir, "-dir", dir}
+	binaries := []string{"-vault", dir, "-plugin", dir, "-baseline", dir, "-simulator", dir, "-dir", dir}
 	s, err := parse(append(binaries, "-quick", "-only", "storm,scale"), io.Discard)
 	if err != nil {
 		t.Fatal(err)

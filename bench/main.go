@@ -33,11 +33,11 @@ var errMissed = errors.New("a target was missed")
 
 // settings are what the command line says.
 type settings struct {
-	vault, plugin, floor, simulator string // binaries
-	dir, profiles                   string
-	quick, check                    bool
-	idle                            time.Duration
-	sections                        sectionList
+	vault, plugin, baseline, simulator string // binaries
+	dir, profiles                      string
+	quick, check                       bool
+	idle                               time.Duration
+	sections                           sectionList
 }
 
 // plan is how much is measured.
@@ -66,7 +66,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.SetOutput(stderr)
 	flags.StringVar(&s.vault, "vault", "", "Vault `binary`")
 	flags.StringVar(&s.plugin, "plugin", "", "the engine's `binary`")
-	flags.StringVar(&s.floor, "floor", "", "the floor plugin's `binary`")
+	flags.StringVar(&s.baseline, "baseline", "", "the baseline plugin's `binary`")
 	flags.StringVar(&s.simulator, "simulator", "", "the Entra simulator's `binary`")
 	flags.StringVar(&s.dir, "dir", "", "an empty `directory` for logs and plugins")
 	flags.BoolVar(&s.quick, "quick", false, "a short run, with at most 10,000 accounts")
@@ -77,7 +77,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
-	for _, path := range []*string{&s.vault, &s.plugin, &s.floor, &s.simulator, &s.dir} {
+	for _, path := range []*string{&s.vault, &s.plugin, &s.baseline, &s.simulator, &s.dir} {
 		if *path == "" || flags.NArg() > 0 {
 			flags.Usage()
 			return s, errors.New("binaries and -dir are required, and no other arguments")
@@ -144,7 +144,7 @@ func (b *bench) linkPlugins(set settings, plugins string) error {
 	if err := os.Mkdir(plugins, 0o755); err != nil {
 		return err
 	}
-	if err := linkPlugin(set.floor, plugins, "floor"); err != nil {
+	if err := linkPlugin(set.baseline, plugins, "baseline"); err != nil {
 		return err
 	}
 	names := []string{"entra"}

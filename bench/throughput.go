@@ -23,9 +23,9 @@ type contestant struct {
 	rounds   []round
 }
 
-// throughput compares the read of a fresh token with the floor and with KV.
+// throughput compares the read of a fresh token with the baseline and with KV.
 func (b *bench) throughput() error {
-	b.doing("mount the engine, the floor plugin, KV v1 and KV v2")
+	b.doing("mount the engine, the baseline plugin, KV v1 and KV v2")
 	if err := b.sim.lifetime(tokenLifetime); err != nil {
 		return err
 	}
@@ -40,9 +40,9 @@ func (b *bench) throughput() error {
 		return err
 	}
 	contestants := []*contestant{
-		{name: "engine, fresh token"}, {name: "floor plugin"}, {name: "KV v1"}, {name: "KV v2"},
+		{name: "engine, fresh token"}, {name: "baseline plugin"}, {name: "KV v1"}, {name: "KV v2"},
 	}
-	for i, prefix := range []string{"entra/token/", "floor/token/", "kv1/", "kv2/data/"} {
+	for i, prefix := range []string{"entra/token/", "baseline/token/", "kv1/", "kv2/data/"} {
 		for n := range readNames {
 			contestants[i].requests = append(contestants[i].requests, b.vault.get(prefix+accountName(n)))
 		}
@@ -61,7 +61,7 @@ func (b *bench) throughput() error {
 	return b.profileReads("entra", contestants[0].requests)
 }
 
-// comparePayload gives the floor and KV the very data that a token read returns.
+// comparePayload gives the baseline and KV the very data that a token read returns.
 func (b *bench) comparePayload() (payload []byte, err error) {
 	var answer struct {
 		Data map[string]any `json:"data"`
@@ -69,7 +69,7 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 	if err := b.vault.call(http.MethodGet, "entra/token/"+accountName(0), nil, &answer); err != nil {
 		return nil, err
 	}
-	for _, m := range []struct{ path, kind, version string }{{"floor", "floor", ""}, {"kv1", "kv", "1"}, {"kv2", "kv", "2"}} {
+	for _, m := range []struct{ path, kind, version string }{{"baseline", "baseline", ""}, {"kv1", "kv", "1"}, {"kv2", "kv", "2"}} {
 		options := map[string]any{}
 		if m.version != "" {
 			options["version"] = m.version
@@ -78,7 +78,7 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 			return nil, err
 		}
 	}
-	if err := b.vault.write("floor/token/all", map[string]any{"constant": answer.Data}); err != nil {
+	if err := b.vault.write("baseline/token/all", map[string]any{"constant": answer.Data}); err != nil {
 		return nil, err
 	}
 	for n := range readNames {
@@ -105,18 +105,18 @@ func (b *bench) compare(contestants []*contestant, connections int) error {
 	if err := b.inTurn(contestants, connections, b.length); err != nil {
 		return err
 	}
-	floor := contestants[1].rounds
-	rows := [][]string{{fmt.Sprintf("%d connections", connections), "reads/s", "p50", "p99", "x floor", "p99 x floor"}}
+	baseline := contestants[1].rounds
+	rows := [][]string{{fmt.Sprintf("%d connections", connections), "reads/s", "p50", "p99", "x baseline", "p99 x baseline"}}
 	for _, c := range contestants {
 		m := medianRound(c.rounds)
-		faster, slowest := ratios(c.rounds, floor)
+		faster, slowest := ratios(c.rounds, baseline)
 		rows = append(rows, []string{c.name, perSecond(m.perSecond), milliseconds(m.p50), milliseconds(m.p99), amount(faster, ""), amount(slowest, "")})
 	}
 	b.table(rows...)
 	if connections == manyConnections {
-		faster, slowest := ratios(contestants[0].rounds, floor)
-		b.atLeast("fresh read / floor, throughput", faster, 1.0, "")
-		b.atMost("fresh read / floor, p99", slowest, 1.2, "")
+		faster, slowest := ratios(contestants[0].rounds, baseline)
+		b.atLeast("fresh read / baseline, throughput", faster, 1.0, "")
+		b.atMost("fresh read / baseline, p99", slowest, 1.2, "")
 	}
 	b.say("")
 	return nil

@@ -47,11 +47,11 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 
 vault_bin=$("$root/scripts/vault.sh")
-say "build the engine, the floor plugin, the simulator and the benchmark"
+say "build the engine, the baseline plugin, the simulator and the benchmark"
 GOFLAGS=$flags "$root/scripts/build.sh" "$work" >&2
-for package in bench bench/floor cmd/entra-simulator; do
+for package in bench bench/baseline cmd/entra-simulator; do
 	CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath -ldflags "-s -w" -o "$work/${package##*/}" "./$package"
 done
 mkdir "$work/run"
-"$work/bench" -vault "$vault_bin" -plugin "$work/vault-plugin-secrets-entra" -floor "$work/floor" \
+"$work/bench" -vault "$vault_bin" -plugin "$work/vault-plugin-secrets-entra" -baseline "$work/baseline" \
 	-simulator "$work/entra-simulator" -dir "$work/run" ${options[@]+"${options[@]}"}

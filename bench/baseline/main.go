@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Command floor is what the benchmark compares the engine with: an external
+// Command baseline is what the benchmark compares the engine with: an external
 // secrets engine on the same SDK, as an ordinary author would write it, whose
 // read returns a constant. Its cost is that of Vault and the plugin boundary.
 package main
