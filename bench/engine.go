@@ -56,7 +56,11 @@ func (b *bench) inParallel(what string, n int, do func(i int) error) error {
 	var wg sync.WaitGroup
 	for worker := range failed {
 		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n && failed[worker] == nil; i = int(next.Add(1)) - 1 {
+			for failed[worker] == nil {
+				i := int(next.Add(1)) - 1
+				if i >= n {
+					return
+				}
 				failed[worker] = do(i)
 				done.Add(1)
 			}
@@ -84,7 +88,9 @@ func (b *bench) inParallel(what string, n int, do func(i int) error) error {
 
 // importAccounts signs in n accounts.
 func (b *bench) importAccounts(mount string, n int) error {
-	return b.inParallel("import "+mount, n, func(i int) error { return b.importAccount(mount, accountName(i)) })
+	return b.inParallel("import "+mount, n, func(i int) error {
+		return b.importAccount(mount, accountName(i))
+	})
 }
 
 // copyAccounts makes n accounts from one that signs in: its storage entry is

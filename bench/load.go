@@ -110,7 +110,11 @@ func load(addr string, requests [][]byte, connections int, length time.Duration)
 	}
 	all := slices.Concat(took...)
 	slices.Sort(all)
-	return round{perSecond: float64(len(all)) / elapsed.Seconds(), p50: percentile(all, 50), p99: percentile(all, 99)}, nil
+	return round{
+		perSecond: float64(len(all)) / elapsed.Seconds(),
+		p50:       percentile(all, 50),
+		p99:       percentile(all, 99),
+	}, nil
 }
 
 // all sends one request on every connection at once and returns when the last

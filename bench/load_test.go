@@ -30,7 +30,8 @@ func TestPercentile(t *testing.T) {
 		{nil, 50, 0},
 	} {
 		if got := percentile(test.values, test.p); got != test.want {
-			t.Errorf("percentile %d of %d values is %d, want %d", test.p, len(test.values), got, test.want)
+			t.Errorf("percentile %d of %d values is %d, want %d",
+				test.p, len(test.values), got, test.want)
 		}
 	}
 }
@@ -56,11 +57,14 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// TestRatios: pairs are compared, not medians, so that what slows both down does
-// not count.
+// TestRatios compares pairs, not medians, so that what slows both down does not count.
 func TestRatios(t *testing.T) {
-	engine := []round{{perSecond: 200, p99: 10}, {perSecond: 20, p99: 100}, {perSecond: 100, p99: 30}}
-	baseline := []round{{perSecond: 100, p99: 20}, {perSecond: 10, p99: 200}, {perSecond: 100, p99: 10}}
+	engine := []round{
+		{perSecond: 200, p99: 10}, {perSecond: 20, p99: 100}, {perSecond: 100, p99: 30},
+	}
+	baseline := []round{
+		{perSecond: 100, p99: 20}, {perSecond: 10, p99: 200}, {perSecond: 100, p99: 10},
+	}
 	throughput, p99 := ratios(engine, baseline)
 	if throughput != 2 || p99 != 0.5 {
 		t.Errorf("ratios are %v and %v, want 2 and 0.5", throughput, p99)
@@ -85,19 +89,24 @@ func TestTargets(t *testing.T) {
 	r.summary()
 }
 
-// TestAwaitLine: the words of one line, in any order.
+// TestAwaitLine finds the words of one line, in any order.
 func TestAwaitLine(t *testing.T) {
-	log := "secrets.a.x: complete: accounts=9 duration=1\nsecrets.a.x: complete: duration=1 accounts=10 time\n"
-	if err := awaitLine(strings.NewReader(log), time.Second, "secrets.a.", "complete", "accounts=10 "); err != nil {
+	log := "secrets.a.x: complete: accounts=9 duration=1\n" +
+		"secrets.a.x: complete: duration=1 accounts=10 time\n"
+	words := []string{"secrets.a.", "complete", "accounts=10 "}
+	if err := awaitLine(strings.NewReader(log), time.Second, words...); err != nil {
 		t.Error(err)
 	}
-	if err := awaitLine(strings.NewReader(log), 20*time.Millisecond, "secrets.a.", "accounts=1 "); err == nil {
+	words = []string{"secrets.a.", "accounts=1 "}
+	if err := awaitLine(strings.NewReader(log), 20*time.Millisecond, words...); err == nil {
 		t.Error("words are found that are not there")
 	}
 }
 
 func TestThousands(t *testing.T) {
-	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567"} {
+	for n, want := range map[int]string{
+		0: "0", 999: "999", 1000: "1,000", 123456: "123,456", 1234567: "1,234,567",
+	} {
 		if got := count(n); got != want {
 			t.Errorf("%d is printed as %s", n, got)
 		}
@@ -106,7 +115,9 @@ func TestThousands(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	dir := t.TempDir()
-	binaries := []string{"-vault", dir, "-plugin", dir, "-baseline", dir, "-simulator", dir, "-dir", dir}
+	binaries := []string{
+		"-vault", dir, "-plugin", dir, "-baseline", dir, "-simulator", dir, "-dir", dir,
+	}
 	s, err := parse(append(binaries, "-quick", "-only", "storm,scale"), io.Discard)
 	if err != nil {
 		t.Fatal(err)

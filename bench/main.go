@@ -50,9 +50,15 @@ type plan struct {
 }
 
 func (s settings) plan() plan {
-	p := plan{rounds: 5, length: 2 * time.Second, storms: 5, idle: time.Minute, sizes: []int{100, 1_000, 10_000, 100_000}}
+	p := plan{
+		rounds: 5, length: 2 * time.Second, storms: 5, idle: time.Minute,
+		sizes: []int{100, 1_000, 10_000, 100_000},
+	}
 	if s.quick {
-		p = plan{rounds: 3, length: time.Second, storms: 2, idle: 10 * time.Second, sizes: []int{100, 1_000, 10_000}}
+		p = plan{
+			rounds: 3, length: time.Second, storms: 2, idle: 10 * time.Second,
+			sizes: []int{100, 1_000, 10_000},
+		}
 	}
 	if s.idle > 0 {
 		p.idle = s.idle
@@ -71,9 +77,12 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.dir, "dir", "", "an empty `directory` for logs and plugins")
 	flags.BoolVar(&s.quick, "quick", false, "a short run, with at most 10,000 accounts")
 	flags.BoolVar(&s.check, "check", false, "fail if a target is missed")
-	flags.DurationVar(&s.idle, "idle", 0, "how long the idle CPU is watched (default 1m, 10s with -quick)")
-	flags.StringVar(&s.profiles, "profile", "", "`directory` for CPU and heap profiles; needs an engine built with -tags profile")
-	flags.Var(&s.sections, "only", "`sections` to run, separated by commas: throughput, storm, background, scale (default all)")
+	flags.DurationVar(&s.idle, "idle", 0,
+		"how long the idle CPU is watched (default 1m, 10s with -quick)")
+	flags.StringVar(&s.profiles, "profile", "",
+		"`directory` for CPU and heap profiles; needs an engine built with -tags profile")
+	flags.Var(&s.sections, "only", "`sections` to run, separated by commas: "+
+		"throughput, storm, background, scale (default all)")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}
@@ -108,7 +117,11 @@ func run(args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	b := &bench{plan: set.plan(), profiles: set.profiles, report: &report{out: os.Stdout, progress: os.Stderr, start: time.Now()}}
+	b := &bench{
+		plan:     set.plan(),
+		profiles: set.profiles,
+		report:   &report{out: os.Stdout, progress: os.Stderr, start: time.Now()},
+	}
 	plugins := filepath.Join(set.dir, "plugins")
 	if err := b.linkPlugins(set, plugins); err != nil {
 		return err

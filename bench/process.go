@@ -47,7 +47,8 @@ func cleanEnvironment() []string {
 	var env []string
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "VAULT_") && !strings.HasSuffix(strings.ToLower(name), "_proxy") {
+		proxy := strings.HasSuffix(strings.ToLower(name), "_proxy")
+		if !proxy && !strings.HasPrefix(name, "VAULT_") {
 			env = append(env, entry)
 		}
 	}
@@ -75,7 +76,8 @@ func (p *process) await(limit time.Duration, ready func() error) error {
 		select {
 		case <-p.ended:
 			text, _ := os.ReadFile(p.log)
-			return fmt.Errorf("%s ended:\n%s", filepath.Base(p.cmd.Path), text[max(0, len(text)-2000):])
+			end := text[max(0, len(text)-2000):]
+			return fmt.Errorf("%s ended:\n%s", filepath.Base(p.cmd.Path), end)
 		case <-time.After(20 * time.Millisecond):
 		}
 		if time.Now().After(deadline) {
@@ -84,7 +86,7 @@ func (p *process) await(limit time.Duration, ready func() error) error {
 	}
 }
 
-// errNoProc: memory and CPU time are read from /proc, which only Linux has.
+// errNoProc says that memory and CPU time are read from /proc, which only Linux has.
 var errNoProc = errors.New("not measured on this system: it has no /proc")
 
 // pluginProcess finds the process that runs the plugin binary at path. Vault may

@@ -24,7 +24,8 @@ func (b *bench) storm() error {
 		return err
 	}
 	// Nothing but a reader is to refresh here.
-	if err := b.mountEngine("storm", "entra", map[string]any{"background_refresh": false}); err != nil {
+	err := b.mountEngine("storm", "entra", map[string]any{"background_refresh": false})
+	if err != nil {
 		return err
 	}
 	if err := b.importAccounts("storm", b.storms); err != nil {
@@ -46,11 +47,13 @@ func (b *bench) storm() error {
 		return err
 	}
 	defer closeAll(readers)
-	if _, err := all(readers, b.vault.get("sys/seal-status")); err != nil { // every connection is in use once
+	// Every connection is in use once.
+	if _, err := all(readers, b.vault.get("sys/seal-status")); err != nil {
 		return err
 	}
 
-	b.title("Refresh storm: %s readers of one expired token, each on its own connection", count(stormReaders))
+	b.title("Refresh storm: %s readers of one expired token, each on its own connection",
+		count(stormReaders))
 	rows := [][]string{{"account", "token requests", "last answer", "fresh reads", "allowed"}}
 	most := 0
 	var overBudget []float64
@@ -75,10 +78,14 @@ func (b *bench) storm() error {
 		allowed := roundTrip*3/2 + fresh
 		most = max(most, after-before)
 		overBudget = append(overBudget, last.Seconds()/allowed.Seconds())
-		rows = append(rows, []string{fmt.Sprint(n + 1), fmt.Sprint(after - before), milliseconds(last), milliseconds(fresh), milliseconds(allowed)})
+		rows = append(rows, []string{
+			fmt.Sprint(n + 1), fmt.Sprint(after - before),
+			milliseconds(last), milliseconds(fresh), milliseconds(allowed),
+		})
 	}
 	b.table(rows...)
-	b.say("One round trip to the simulator, %s of it scripted, takes %s. \"fresh reads\" are the", entraLatency, milliseconds(roundTrip))
+	b.say("One round trip to the simulator, %s of it scripted, takes %s. \"fresh reads\" are the",
+		entraLatency, milliseconds(roundTrip))
 	b.say("same readers again, now that the token is fresh; allowed is 1.5 round trips plus that.")
 	b.judge("refresh storm, token requests at most", count(most), "exactly 1", most == 1)
 	b.atMost("refresh storm, last answer / allowed", median(overBudget), 1, "")
@@ -101,11 +108,13 @@ func (b *bench) background() error {
 	if err := b.importAccounts("background", backgroundAccounts); err != nil {
 		return err
 	}
-	if err := b.vault.write("background/config", map[string]any{"keepalive_interval": "1s"}); err != nil {
+	err := b.vault.write("background/config", map[string]any{"keepalive_interval": "1s"})
+	if err != nil {
 		return err
 	}
 	const ceiling = 8 // max_concurrent_refreshes, as it is by default
-	b.title("Background: %s accounts, each due every second, tokens of 10 s, max_concurrent_refreshes %d", count(backgroundAccounts), ceiling)
+	b.title("Background: %s accounts, each due every second, tokens of 10 s, "+
+		"max_concurrent_refreshes %d", count(backgroundAccounts), ceiling)
 	rows := [][]string{{"simulator's latency", "round trip", "refreshed/s", "ceiling/s"}}
 	for _, latency := range []time.Duration{0, entraLatency} {
 		if err := b.sim.latency(latency); err != nil {
@@ -120,12 +129,16 @@ func (b *bench) background() error {
 		if latency > 0 {
 			bound = perSecond(ceiling / latency.Seconds())
 		}
-		rows = append(rows, []string{latency.String(), rate.roundTrip, perSecond(rate.perSecond), bound})
+		rows = append(rows, []string{
+			latency.String(), rate.roundTrip, perSecond(rate.perSecond), bound,
+		})
 	}
 	b.table(rows...)
-	b.say("Each refresh is one token request and one storage write; the ceiling with a latency is %d", ceiling)
+	b.say("Each refresh is one token request and one storage write; the ceiling with a latency is %d",
+		ceiling)
 	b.say("calls at once. Without one, the simulator's own signatures take their share of the CPUs.")
-	if err := b.vault.write("background/config", map[string]any{"background_refresh": false}); err != nil {
+	err = b.vault.write("background/config", map[string]any{"background_refresh": false})
+	if err != nil {
 		return err
 	}
 	return b.sim.latency(0)
@@ -150,5 +163,8 @@ func (b *bench) refreshRate(length time.Duration) (refreshRate, error) {
 	}
 	elapsed := time.Since(start)
 	trip, err := b.sim.roundTrip()
-	return refreshRate{perSecond: float64(after-before) / elapsed.Seconds(), roundTrip: milliseconds(trip)}, err
+	return refreshRate{
+		perSecond: float64(after-before) / elapsed.Seconds(),
+		roundTrip: milliseconds(trip),
+	}, err
 }

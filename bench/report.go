@@ -71,7 +71,8 @@ func (t target) verdict() string {
 
 // doing tells who watches what takes a while now.
 func (r *report) doing(format string, args ...any) {
-	fmt.Fprintf(r.progress, "[%4.0f s] %s\n", time.Since(r.start).Seconds(), fmt.Sprintf(format, args...))
+	what := fmt.Sprintf(format, args...)
+	fmt.Fprintf(r.progress, "[%4.0f s] %s\n", time.Since(r.start).Seconds(), what)
 }
 
 func (r *report) title(format string, args ...any) {
@@ -127,7 +128,8 @@ func (r *report) machine(vault string) {
 	if err != nil {
 		version = []byte("Vault of unknown version")
 	}
-	r.say("%s, %d CPUs (%s), %s", runtime.GOOS+"/"+runtime.GOARCH, runtime.NumCPU(), procField("/proc/cpuinfo", "model name"), runtime.Version())
+	r.say("%s/%s, %d CPUs (%s), %s", runtime.GOOS, runtime.GOARCH,
+		runtime.NumCPU(), procField("/proc/cpuinfo", "model name"), runtime.Version())
 	name, _, _ := strings.Cut(string(version), ",") // then: when it was built
 	r.say("%s", strings.TrimSpace(name))
 	if load, err := os.ReadFile("/proc/loadavg"); err == nil {

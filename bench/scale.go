@@ -80,8 +80,8 @@ func (b *bench) scale() error {
 	return b.profileReads(last.name, b.tokenRequests(last.name, last.accounts))
 }
 
-// reload reloads the mount's plugin: how long until it serves a token, counted
-// from the request to reload, and until the index knows every account.
+// reload reloads the mount's plugin and measures, from the request to reload on, how long it
+// takes to serve a token, and until the index knows every account.
 func (b *bench) reload(m *sized) error {
 	b.doing("reload the plugin at %s accounts", count(m.accounts))
 	log, err := os.Open(b.vault.log)
@@ -93,16 +93,19 @@ func (b *bench) reload(m *sized) error {
 		return err
 	}
 	start := time.Now()
-	if err := b.vault.write("sys/plugins/reload/backend", map[string]any{"mounts": []string{m.name + "/"}}); err != nil {
+	mounts := map[string]any{"mounts": []string{m.name + "/"}}
+	if err := b.vault.write("sys/plugins/reload/backend", mounts); err != nil {
 		return err
 	}
-	// An account that no request has touched yet.
-	if err := b.vault.call(http.MethodGet, m.name+"/token/"+accountName(m.accounts/2), nil, nil); err != nil {
+	untouched := m.name + "/token/" + accountName(m.accounts/2) // by any request yet
+	if err := b.vault.call(http.MethodGet, untouched, nil, nil); err != nil {
 		return err
 	}
 	m.firstToken = time.Since(start)
 	// The words of a line stand in no certain order.
-	if err := awaitLine(log, 5*time.Minute, "secrets."+m.name+".", "the account index is complete", fmt.Sprintf("accounts=%d ", m.accounts)); err != nil {
+	err = awaitLine(log, 5*time.Minute, "secrets."+m.name+".",
+		"the account index is complete", fmt.Sprintf("accounts=%d ", m.accounts))
+	if err != nil {
 		return err
 	}
 	m.indexed = time.Since(start)
@@ -117,6 +120,7 @@ func (b *bench) reload(m *sized) error {
 func awaitLine(log io.Reader, limit time.Duration, words ...string) error {
 	lines := bufio.NewReader(log)
 	line := ""
+	lacks := func(word string) bool { return !strings.Contains(line, word) }
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
 		more, err := lines.ReadString('\n')
 		line += more
@@ -125,7 +129,7 @@ func awaitLine(log io.Reader, limit time.Duration, words ...string) error {
 			time.Sleep(5 * time.Millisecond)
 		case err != nil:
 			return err
-		case !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }):
+		case !slices.ContainsFunc(words, lacks):
 			return nil
 		default:
 			line = ""
@@ -180,8 +184,10 @@ func (b *bench) timeList(m *sized) error {
 			return err
 		}
 		took = append(took, time.Since(start))
-		if len(list.Warnings) > 0 || len(list.Data.Keys) != m.accounts || len(list.Data.KeyInfo) != m.accounts {
-			return fmt.Errorf("the list of %s accounts has %d keys, %d with key info, warnings %v", count(m.accounts), len(list.Data.Keys), len(list.Data.KeyInfo), list.Warnings)
+		keys, known := len(list.Data.Keys), len(list.Data.KeyInfo)
+		if len(list.Warnings) > 0 || keys != m.accounts || known != m.accounts {
+			return fmt.Errorf("the list of %s accounts has %d keys, %d with key info, warnings %v",
+				count(m.accounts), keys, known, list.Warnings)
 		}
 	}
 	m.list = median(took)
@@ -191,7 +197,9 @@ func (b *bench) timeList(m *sized) error {
 // readsAtSize reads from the smallest mount and from a bigger one in turn: from
 // accounts in use, and from all of them alike.
 func (b *bench) readsAtSize(small, m *sized) error {
-	reference := &contestant{name: small.name, requests: b.tokenRequests(small.name, small.accounts)}
+	reference := &contestant{
+		name: small.name, requests: b.tokenRequests(small.name, small.accounts),
+	}
 	all := &contestant{name: m.name, requests: b.tokenRequests(m.name, m.accounts)}
 	inUse := &contestant{name: m.name}
 	step := max(1, m.accounts/accountsInUse)
@@ -241,33 +249,51 @@ func (b *bench) scaleTable(mounts []*sized) {
 	b.title("Scale: one mount, and one plugin process, for each size")
 	b.say("The accounts are copies of one that signed in, written to storage by sys/raw.")
 	b.say("")
-	b.table(append([][]string{{"accounts", "first token", "index complete", "list", "idle CPU", "memory idle", "memory at most"}}, each(mounts, func(m *sized) []string {
-		return []string{
+	rows := [][]string{{
+		"accounts", "first token", "index complete", "list",
+		"idle CPU", "memory idle", "memory at most",
+	}}
+	for _, m := range mounts {
+		rows = append(rows, []string{
 			count(m.accounts), inSeconds(m.firstToken), inSeconds(m.indexed), inSeconds(m.list),
-			amount(m.idleCPU, " %"), fmt.Sprintf("%.0f MiB", m.idleMemory), fmt.Sprintf("%.0f MiB", m.mostMemory),
-		}
-	})...)...)
-	b.say("First token and index are counted from the request to reload the plugin. Idle is %s after", b.idle)
+			amount(m.idleCPU, " %"),
+			fmt.Sprintf("%.0f MiB", m.idleMemory), fmt.Sprintf("%.0f MiB", m.mostMemory),
+		})
+	}
+	b.table(rows...)
+	b.say("First token and index are counted from the request to reload the plugin. Idle is %s after",
+		b.idle)
 	b.say("the reload, of one core; the most memory includes the lists and the reads.")
 	for _, reads := range []struct {
 		what string
 		of   func(*sized) scaleRounds
 	}{
-		{fmt.Sprintf("reads of up to %s accounts in use", count(accountsInUse)), func(m *sized) scaleRounds { return m.inUse }},
+		{
+			fmt.Sprintf("reads of up to %s accounts in use", count(accountsInUse)),
+			func(m *sized) scaleRounds { return m.inUse },
+		},
 		{"reads of all accounts alike", func(m *sized) scaleRounds { return m.all }},
 	} {
-		b.say("\n%d connections, %s, rounds in turn with %s:", manyConnections, reads.what, mounts[0].name)
-		b.table(append([][]string{{"accounts", "reads/s", "p50", "p99", "x smallest", "p99 x smallest"}}, each(mounts, func(m *sized) []string {
+		b.say("\n%d connections, %s, rounds in turn with %s:",
+			manyConnections, reads.what, mounts[0].name)
+		rows := [][]string{{"accounts", "reads/s", "p50", "p99", "x smallest", "p99 x smallest"}}
+		for _, m := range mounts {
 			r := reads.of(m)
-			return []string{count(m.accounts), perSecond(r.median.perSecond), milliseconds(r.median.p50), milliseconds(r.median.p99), amount(r.throughput, ""), amount(r.latest, "")}
-		})...)...)
+			rows = append(rows, []string{
+				count(m.accounts), perSecond(r.median.perSecond),
+				milliseconds(r.median.p50), milliseconds(r.median.p99),
+				amount(r.throughput, ""), amount(r.latest, ""),
+			})
+		}
+		b.table(rows...)
 	}
 	b.say("")
 	m := mounts[len(mounts)-1]
 	at := fmt.Sprintf("at %s accounts", count(m.accounts))
 	b.say("The engine keeps 8,192 accounts in memory. Where more than those are read alike, most reads")
 	b.say("cost a read of Vault's storage besides; that has no target.")
-	b.atLeast("reads of accounts in use "+at+" / at "+count(mounts[0].accounts), m.inUse.throughput, 0.95, "")
+	b.atLeast("reads of accounts in use "+at+" / at "+count(mounts[0].accounts),
+		m.inUse.throughput, 0.95, "")
 	b.atMost("first token after a reload "+at, m.firstToken.Seconds(), 1, " s")
 	b.atMost("list with key info "+at, m.list.Seconds(), 3, " s")
 	if m.pid == 0 {

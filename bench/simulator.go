@@ -36,7 +36,8 @@ type simulator struct {
 
 func startSimulator(binary, dir string) (*simulator, error) {
 	files := filepath.Join(dir, "simulator")
-	p, err := startProcess(filepath.Join(dir, "simulator.log"), nil, binary, "-dir", files, "-token-lifetime", tokenLifetime.String())
+	p, err := startProcess(filepath.Join(dir, "simulator.log"), nil, binary,
+		"-dir", files, "-token-lifetime", tokenLifetime.String())
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +64,10 @@ func (s *simulator) describe(files string) error {
 	s.caPEM = string(ca)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca)
-	s.client = &http.Client{Timeout: requestTimeout, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	s.client = &http.Client{
+		Timeout:   requestTimeout,
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}},
+	}
 	return nil
 }
 
@@ -88,7 +92,8 @@ func (s *simulator) refreshToken() (string, error) {
 		RefreshToken string `json:"refresh_token"`
 	}
 	err := s.control(http.MethodPost, "refresh-token", map[string]any{
-		"user": "alice", "client_id": s.ClientID, "platform": "web", "scopes": []string{"User.Read", "openid", "profile", "offline_access"},
+		"user": "alice", "client_id": s.ClientID, "platform": "web",
+		"scopes": []string{"User.Read", "openid", "profile", "offline_access"},
 	}, &answer)
 	return answer.RefreshToken, err
 }
@@ -103,7 +108,9 @@ func (s *simulator) latency(d time.Duration) error {
 	if err := s.control(http.MethodDelete, "faults", nil, nil); err != nil || d == 0 {
 		return err
 	}
-	return s.control(http.MethodPost, "faults", map[string]any{"endpoint": "token", "grant_type": "refresh_token", "delay": d.String()}, nil)
+	return s.control(http.MethodPost, "faults", map[string]any{
+		"endpoint": "token", "grant_type": "refresh_token", "delay": d.String(),
+	}, nil)
 }
 
 // refreshes is how many refresh token grants were asked for so far.
@@ -124,8 +131,11 @@ func (s *simulator) roundTrip() (time.Duration, error) {
 		return 0, err
 	}
 	form := url.Values{
-		"grant_type": {"refresh_token"}, "refresh_token": {token}, "scope": {"User.Read offline_access"},
-		"client_id": {s.ClientID}, "client_secret": {s.ClientSecret},
+		"grant_type":    {"refresh_token"},
+		"refresh_token": {token},
+		"scope":         {"User.Read offline_access"},
+		"client_id":     {s.ClientID},
+		"client_secret": {s.ClientSecret},
 	}
 	endpoint := strings.TrimSuffix(s.Authority, "/v2.0") + "/oauth2/v2.0/token"
 	var took []time.Duration
@@ -156,7 +166,8 @@ func answerOf(client *http.Client, req *http.Request, answer any) error {
 		return err
 	}
 	if resp.StatusCode/100 != 2 {
-		return fmt.Errorf("%s %s: status %d: %.500s", req.Method, req.URL.Path, resp.StatusCode, text)
+		return fmt.Errorf("%s %s: status %d: %.500s",
+			req.Method, req.URL.Path, resp.StatusCode, text)
 	}
 	if answer == nil || len(text) == 0 {
 		return nil

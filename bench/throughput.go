@@ -43,16 +43,19 @@ func (b *bench) throughput() error {
 		{name: "engine, fresh token"}, {name: "baseline plugin"}, {name: "KV v1"}, {name: "KV v2"},
 	}
 	for i, prefix := range []string{"entra/token/", "baseline/token/", "kv1/", "kv2/data/"} {
+		c := contestants[i]
 		for n := range readNames {
-			contestants[i].requests = append(contestants[i].requests, b.vault.get(prefix+accountName(n)))
+			c.requests = append(c.requests, b.vault.get(prefix+accountName(n)))
 		}
 	}
 	for _, c := range contestants {
-		if _, err := load(b.vault.addr, c.requests, manyConnections, b.length/2); err != nil { // warm
+		_, err := load(b.vault.addr, c.requests, manyConnections, b.length/2) // warms up
+		if err != nil {
 			return fmt.Errorf("%s: %w", c.name, err)
 		}
 	}
-	b.title("Throughput: %d names, %s of data each, %d rounds of %s in turn, medians", readNames, bytesOf(payload), b.rounds, b.length)
+	b.title("Throughput: %d names, %s of data each, %d rounds of %s in turn, medians",
+		readNames, bytesOf(payload), b.rounds, b.length)
 	for _, connections := range []int{1, manyConnections} {
 		if err := b.compare(contestants, connections); err != nil {
 			return err
@@ -66,10 +69,13 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 	var answer struct {
 		Data map[string]any `json:"data"`
 	}
-	if err := b.vault.call(http.MethodGet, "entra/token/"+accountName(0), nil, &answer); err != nil {
+	err = b.vault.call(http.MethodGet, "entra/token/"+accountName(0), nil, &answer)
+	if err != nil {
 		return nil, err
 	}
-	for _, m := range []struct{ path, kind, version string }{{"baseline", "baseline", ""}, {"kv1", "kv", "1"}, {"kv2", "kv", "2"}} {
+	for _, m := range []struct{ path, kind, version string }{
+		{"baseline", "baseline", ""}, {"kv1", "kv", "1"}, {"kv2", "kv", "2"},
+	} {
 		options := map[string]any{}
 		if m.version != "" {
 			options["version"] = m.version
@@ -78,7 +84,8 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 			return nil, err
 		}
 	}
-	if err := b.vault.write("baseline/token/all", map[string]any{"constant": answer.Data}); err != nil {
+	err = b.vault.write("baseline/token/all", map[string]any{"constant": answer.Data})
+	if err != nil {
 		return nil, err
 	}
 	for n := range readNames {
@@ -101,16 +108,23 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 
 // compare prints what all contestants can do with so many connections.
 func (b *bench) compare(contestants []*contestant, connections int) error {
-	b.doing("throughput with %d connections, %s", connections, b.length*time.Duration(b.rounds*len(contestants)))
+	b.doing("throughput with %d connections, %s",
+		connections, b.length*time.Duration(b.rounds*len(contestants)))
 	if err := b.inTurn(contestants, connections, b.length); err != nil {
 		return err
 	}
 	baseline := contestants[1].rounds
-	rows := [][]string{{fmt.Sprintf("%d connections", connections), "reads/s", "p50", "p99", "x baseline", "p99 x baseline"}}
+	rows := [][]string{{
+		fmt.Sprintf("%d connections", connections),
+		"reads/s", "p50", "p99", "x baseline", "p99 x baseline",
+	}}
 	for _, c := range contestants {
 		m := medianRound(c.rounds)
 		faster, slowest := ratios(c.rounds, baseline)
-		rows = append(rows, []string{c.name, perSecond(m.perSecond), milliseconds(m.p50), milliseconds(m.p99), amount(faster, ""), amount(slowest, "")})
+		rows = append(rows, []string{
+			c.name, perSecond(m.perSecond), milliseconds(m.p50), milliseconds(m.p99),
+			amount(faster, ""), amount(slowest, ""),
+		})
 	}
 	b.table(rows...)
 	if connections == manyConnections {

@@ -41,16 +41,20 @@ func startVault(binary, dir, plugins string) (*vault, error) {
 	if err := os.WriteFile(config, []byte("raw_storage_endpoint = true\n"), 0o600); err != nil {
 		return nil, err
 	}
-	v := &vault{addr: addr, token: rand.Text(), client: &http.Client{Timeout: requestTimeout}, plugins: plugins}
+	v := &vault{
+		addr: addr, token: rand.Text(),
+		client:  &http.Client{Timeout: requestTimeout},
+		plugins: plugins,
+	}
 	v.process, err = startProcess(filepath.Join(dir, "vault.log"), []string{"HOME=" + dir}, binary,
-		"server", "-dev", "-config="+config, "-dev-no-store-token", "-dev-root-token-id="+v.token, "-dev-listen-address="+addr, "-dev-plugin-dir="+plugins, "-log-level=debug")
+		"server", "-dev", "-config="+config, "-log-level=debug", "-dev-no-store-token",
+		"-dev-root-token-id="+v.token, "-dev-listen-address="+addr, "-dev-plugin-dir="+plugins)
 	if err != nil {
 		return nil, err
 	}
-	if err != nil {
-		return nil, err
-	}
-	err = v.await(time.Minute, func() error { return v.call(http.MethodGet, "sys/mounts/sys", nil, nil) })
+	err = v.await(time.Minute, func() error {
+		return v.call(http.MethodGet, "sys/mounts/sys", nil, nil)
+	})
 	if err != nil {
 		v.stop()
 		return nil, err
@@ -82,7 +86,8 @@ func (v *vault) mount(path, kind string, options map[string]any) error {
 
 // request renders a request, once for all the times that it is sent.
 func (v *vault) request(method, path string, body []byte) []byte {
-	return fmt.Appendf(nil, "%s /v1/%s HTTP/1.1\r\nHost: %s\r\nX-Vault-Token: %s\r\nContent-Length: %d\r\n\r\n%s", method, path, v.addr, v.token, len(body), body)
+	return fmt.Appendf(nil, "%s /v1/%s HTTP/1.1\r\nHost: %s\r\nX-Vault-Token: %s\r\n"+
+		"Content-Length: %d\r\n\r\n%s", method, path, v.addr, v.token, len(body), body)
 }
 
 func (v *vault) get(path string) []byte { return v.request(http.MethodGet, path, nil) }

@@ -34,6 +34,21 @@ func main() {
 
 func factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend, error) {
 	var constant atomic.Pointer[map[string]any]
+	read := func(
+		context.Context, *logical.Request, *framework.FieldData,
+	) (*logical.Response, error) {
+		if data := constant.Load(); data != nil {
+			return &logical.Response{Data: *data}, nil
+		}
+		return nil, nil
+	}
+	update := func(
+		_ context.Context, _ *logical.Request, d *framework.FieldData,
+	) (*logical.Response, error) {
+		data := d.Get("constant").(map[string]any)
+		constant.Store(&data)
+		return nil, nil
+	}
 	b := &framework.Backend{
 		Help:           "Answers every read with the same data.",
 		BackendType:    logical.TypeLogical,
@@ -41,25 +56,15 @@ func factory(ctx context.Context, conf *logical.BackendConfig) (logical.Backend,
 		Paths: []*framework.Path{{
 			Pattern: "token/" + framework.GenericNameWithAtRegex("name"),
 			Fields: map[string]*framework.FieldSchema{
-				"name":     {Type: framework.TypeString},
-				"constant": {Type: framework.TypeMap, Description: "What every read answers from now on."},
+				"name": {Type: framework.TypeString},
+				"constant": {
+					Type:        framework.TypeMap,
+					Description: "What every read answers from now on.",
+				},
 			},
 			Operations: map[logical.Operation]framework.OperationHandler{
-				logical.ReadOperation: &framework.PathOperation{
-					Callback: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
-						if data := constant.Load(); data != nil {
-							return &logical.Response{Data: *data}, nil
-						}
-						return nil, nil
-					},
-				},
-				logical.UpdateOperation: &framework.PathOperation{
-					Callback: func(_ context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-						data := d.Get("constant").(map[string]any)
-						constant.Store(&data)
-						return nil, nil
-					},
-				},
+				logical.ReadOperation:   &framework.PathOperation{Callback: read},
+				logical.UpdateOperation: &framework.PathOperation{Callback: update},
 			},
 		}},
 	}
