@@ -185,6 +185,9 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 			b.mountPoint.Store(req.MountPoint)
 		}
 	}
+	if p := checkNames(req.Path); p != nil {
+		return b.answerError(p)
+	}
 	resp, err := b.Backend.HandleRequest(ctx, req)
 	if err != nil {
 		return b.answerError(err)

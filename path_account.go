@@ -19,10 +19,6 @@ import (
 const accountPath = "account/"
 
 func (b *backend) pathAccount() []*framework.Path {
-	// What is remembered of failures is in memory on the active node.
-	read := operation(b.handleAccountRead, "read", "account",
-		"Read the status of an account; no secret is returned.", answers(accountResponseFields()))
-	read.ForwardPerformanceStandby = true
 	return []*framework.Path{
 		path(accountPath+"?$", nil, map[logical.Operation]framework.OperationHandler{
 			logical.ListOperation: forwarded(operation(b.handleAccountList, "list", "accounts",
@@ -39,7 +35,10 @@ func (b *backend) pathAccount() []*framework.Path {
 				logical.UpdateOperation: forwarded(operation(b.handleAccountUpdate, "update", "account",
 					"Switch an account off or on, note metadata, or pin it before its first login.",
 					noContent())),
-				logical.ReadOperation: read,
+				// What is remembered of failures is in memory on the active node.
+				logical.ReadOperation: fromActiveNode(operation(b.handleAccountRead, "read", "account",
+					"Read the status of an account; no secret is returned.",
+					answers(accountResponseFields()))),
 				logical.DeleteOperation: forwarded(operation(b.handleAccountDelete, "delete", "account",
 					"Delete an account with every token, its pin and its pending logins. "+
 						"Nothing is revoked at Entra.", noContent())),
@@ -200,15 +199,20 @@ func errorStatus(r *account.RefreshError) map[string]any {
 	}
 }
 
-// handleAccountUpdate begins an account that is not there yet: an operator pins it,
-// and a login follows.
+// handleAccountUpdate changes an account. One that is not there yet begins with a pin, and
+// with nothing else: a name that was mistyped must not pass for one that was switched off.
 func (b *backend) handleAccountUpdate(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
 	name := d.Get("account").(string)
 	_, err := b.accounts.Update(ctx, name, func(e *account.Entry) (*account.Entry, error) {
-		if e == nil {
+		isNew := e == nil
+		if isNew {
 			e = account.NewEntry(time.Now())
 		}
-		return e, applyAccountFields(e, d)
+		err := applyAccountFields(e, d)
+		if err == nil && isNew && !e.Pinned() {
+			err = problem.NoAccount(name)
+		}
+		return e, err
 	})
 	return nil, err
 }
@@ -262,8 +266,8 @@ A read returns who signed in, when, what is held and what went wrong last. No
 answer holds a secret.
 
 An update with disabled=true is the kill switch: nothing is served any more, and
-nothing is lost. username or object_id pin an account before its first login; an
-account that is not there yet is begun.
+nothing is lost. username or object_id pin an account before its first login; with
+one of them an account that is not there yet is begun.
 
 A delete removes every token, the pin and the pending logins. It revokes nothing
 at Entra: an administrator does that there (revoke sign-in sessions).

@@ -25,8 +25,9 @@ func (b *backend) pathConfig() []*framework.Path {
 	// round trip and a read before the ACL.
 	return []*framework.Path{path(configPath, configFields(),
 		map[logical.Operation]framework.OperationHandler{
-			logical.ReadOperation: operation(b.handleConfigRead, "read", "configuration",
-				"Read the app registration; no secret is returned.", answers(configResponseFields())),
+			// client_error is in memory on the active node.
+			logical.ReadOperation: fromActiveNode(operation(b.handleConfigRead, "read", "configuration",
+				"Read the app registration; no secret is returned.", answers(configResponseFields()))),
 			logical.UpdateOperation: forwarded(operation(b.handleConfigWrite, "configure", "",
 				"Write the app registration. A field that is left out keeps its value.", noContent())),
 			logical.DeleteOperation: forwarded(operation(b.handleConfigDelete, "delete", "configuration",

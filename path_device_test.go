@@ -156,6 +156,7 @@ func TestDeviceBadInput(t *testing.T) {
 	if resp, err := m.read("account/alice"); resp != nil || err != nil {
 		t.Errorf("an account was begun: %v, %v", resp, err)
 	}
+	m.mustWrite("account/alice", map[string]any{"username": "alice@contoso.example"})
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
 	resp, err = m.write("device/alice", nil)
 	wantProblem(t, resp, err, 400, "account_disabled: ")

@@ -304,6 +304,7 @@ func testLoginSweep(t *testing.T) {
 
 func TestLoginDisabledAccount(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
+	m.mustWrite("account/alice", map[string]any{"username": "alice@contoso.example"})
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
 	resp, err := m.write("login/alice", nil)
 	wantProblem(t, resp, err, 400, "account_disabled: ", "disabled=false")

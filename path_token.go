@@ -22,6 +22,10 @@ const tokenPath = "token/"
 // retryTTL is how soon a reader should come back for whom a refresh failed.
 const retryTTL = time.Minute
 
+// minTTL is the least ttl of an answer, in seconds: the Vault Secrets Operator takes one of
+// 2 or less with an unchanged last_vault_rotation for an error.
+const minTTL = 3
+
 func (b *backend) pathToken() []*framework.Path {
 	return tokenPaths(tokenPath, func(pattern, suffix string, fields map[string]*framework.FieldSchema) *framework.Path {
 		fields["min_ttl"] = field(framework.TypeDurationSecond, "Ask for a token that lives at least "+
@@ -97,7 +101,7 @@ func (b *backend) handleTokenRead(ctx context.Context, _ *logical.Request, d *fr
 	}
 	b.worker.TokenRead(ask, cached, reg, now)
 	resp := tokenResponse(reg, e, cached, ask, now)
-	if r := e.ErrorFor(ask.Role, now); r != nil {
+	if r := e.ErrorFor(ask.Role, ask.Scopes, now); r != nil {
 		why := r.Problem(ask.Account, ask.Role, e).Explain(b.mount())
 		resp.AddWarning("this is the last token: " + why)
 	}
@@ -112,17 +116,26 @@ func (b *backend) tokenRequest(ctx context.Context, d *framework.FieldData) (*co
 		return nil, nil, none, err
 	}
 	name := d.Get("account").(string)
-	e, err := b.accounts.Get(ctx, name)
-	switch {
-	case err != nil:
+	e, err := b.servable(ctx, name)
+	if err != nil {
 		return nil, nil, none, err
-	case e == nil:
-		return nil, nil, none, problem.NoAccount(name)
-	case e.Disabled:
-		return nil, nil, none, problem.Disabled(name)
 	}
 	ask, err := b.refreshes.Request(ctx, reg, e, name, roleOf(d))
 	return reg, e, ask, err
+}
+
+// servable is the account that tokens are served of, or why there is none.
+func (b *backend) servable(ctx context.Context, name string) (*account.Entry, error) {
+	e, err := b.accounts.Get(ctx, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case e == nil:
+		return nil, problem.NoAccount(name)
+	case e.Disabled:
+		return nil, problem.Disabled(name)
+	}
+	return e, nil
 }
 
 // readThroughRefresh answers a read whose token needs a refresh: with the new token,
@@ -138,11 +151,20 @@ func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registrati
 		err = refresh.ShortLived(ask.Account)
 	}
 	p := problem.Of(err)
-	if errors.Is(err, logical.ErrReadOnly) || p != nil && nothingToServe(p.Code) {
+	if errors.Is(err, logical.ErrReadOnly) || p != nil && p.Code == problem.NotConfigured {
 		return nil, err
 	}
-	t := before.Token(ask.Role, ask.Scopes)
-	if t == nil || !t.Usable(now) || t.FromTheFuture(now) {
+	// The account as it is now: it may be disabled, gone, or somebody else's.
+	after, gone := b.servable(ctx, ask.Account)
+	if gone != nil {
+		return nil, gone
+	}
+	t := after.Token(ask.Role, ask.Scopes)
+	if ask.SatisfiedBy(t, reg, now) {
+		b.worker.TokenRead(ask, t, reg, now)
+		return tokenResponse(reg, after, t, ask, now), nil
+	}
+	if t == nil || after.Generation != before.Generation || !t.Usable(now) || t.FromTheFuture(now) {
 		return nil, err
 	}
 	if p == nil {
@@ -150,27 +172,17 @@ func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registrati
 			"account", ask.Account, "error", err)
 		p = &problem.Error{Text: "Vault could not refresh it"}
 	}
-	resp := tokenResponse(reg, before, t, ask, now)
+	resp := tokenResponse(reg, after, t, ask, now)
 	resp.Data["ttl"] = retryAfterFailure(t, now)
 	resp.AddWarning("the token could not be refreshed and is served until it expires: " +
 		p.Explain(b.mount()))
 	return resp, nil
 }
 
-// nothingToServe tells the problems that end the serving of a cached token, too.
-func nothingToServe(code problem.Code) bool {
-	switch code {
-	case problem.UnknownAccount, problem.AccountDisabled, problem.NotConfigured:
-		return true
-	}
-	return false
-}
-
-// retryAfterFailure is the ttl of a token whose refresh failed: a minute, or what it
-// has left, and at least 3 s, because a ttl of 2 or less is an error to the Vault
-// Secrets Operator. What is served has that much.
+// retryAfterFailure is the ttl of a token whose refresh failed: a minute, or what it has
+// left, and at least minTTL. What is served has that much.
 func retryAfterFailure(t *account.CachedToken, now time.Time) int64 {
-	return max(3, seconds(min(retryTTL, t.Expiry.Sub(now))))
+	return max(minTTL, seconds(min(retryTTL, t.Expiry.Sub(now))))
 }
 
 func tokenResponse(reg *config.Registration, e *account.Entry, t *account.CachedToken, ask refresh.TokenRequest, now time.Time) *logical.Response {
@@ -181,7 +193,7 @@ func tokenResponse(reg *config.Registration, e *account.Entry, t *account.Cached
 		"expire_time":         formatTime(t.Expiry),
 		"last_vault_rotation": formatTime(t.ObtainedAt),
 		"rotation_period":     max(1, seconds(t.Life()-t.Margin(reg.RefreshMargin))),
-		"ttl":                 max(1, secondsUp(servedFor)),
+		"ttl":                 max(minTTL, secondsUp(servedFor)),
 		"scope":               t.Scope,
 		"tenant_id":           e.TenantID(),
 		"client_id":           e.ClientID,

@@ -351,8 +351,16 @@ func testUnsavedRefreshGoesOn(t *testing.T) {
 func (m *mount) inFlight(account string) (letGo func() (*logical.Response, error)) {
 	m.t.Helper()
 	m.expire(account)
+	return m.hangRefresh(account, entratest.Fault{})
+}
+
+// hangRefresh starts a read of a token that is due; Entra answers it, with the fault,
+// once it is let go.
+func (m *mount) hangRefresh(account string, fault entratest.Fault) (letGo func() (*logical.Response, error)) {
+	m.t.Helper()
 	gate := make(chan struct{})
-	m.refreshFault(entratest.Fault{Until: gate, Times: 1})
+	fault.Until, fault.Times = gate, 1
+	m.refreshFault(fault)
 	type answer struct {
 		resp *logical.Response
 		err  error

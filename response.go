@@ -37,6 +37,21 @@ func (b *backend) answerError(err error) (*logical.Response, error) {
 	}
 }
 
+// checkNames refuses a name that storage refuses: the path's pattern lets it pass.
+func checkNames(path string) error {
+	for i, name := range strings.Split(path, "/") {
+		if !strings.Contains(name, "..") {
+			continue
+		}
+		field := "account"
+		if i > 1 || strings.HasPrefix(path, rolesPath) {
+			field = "role"
+		}
+		return problem.Invalid(`%s: a name must not hold ".."`, field)
+	}
+	return nil
+}
+
 // handler is a path's answer to one operation.
 type handler = func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error)
 
@@ -56,6 +71,12 @@ func operation(do handler, verb, suffix, summary string, answer map[int][]framew
 func forwarded(op *framework.PathOperation) *framework.PathOperation {
 	op.ForwardPerformanceStandby = true
 	op.ForwardPerformanceSecondary = true
+	return op
+}
+
+// fromActiveNode is an operation that a standby leaves to the active node of its cluster.
+func fromActiveNode(op *framework.PathOperation) *framework.PathOperation {
+	op.ForwardPerformanceStandby = true
 	return op
 }
 

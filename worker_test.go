@@ -206,6 +206,113 @@ func TestBackgroundLeavesTheDead(t *testing.T) {
 	}
 }
 
+// TestDeletedRoleKeepsTheSchedule: an account outlives the role that was read, and the
+// role that would have kept it alive.
+func TestDeletedRoleKeepsTheSchedule(t *testing.T) {
+	for name, refused := range map[string]bool{"read": false, "the default token is refused": true} {
+		inBubble(t, name, func(t *testing.T) {
+			m := withRoles(t, entratest.Options{})
+			m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
+			m.mustRead("token/alice/mail")
+			if refused {
+				m.refreshFault(entratest.Fault{Match: entratest.Match{Scope: "User.Read"}, AADSTS: 65001})
+				_, _ = m.readDue("alice")
+			}
+			m.mustDo(logical.DeleteOperation, "roles/mail", nil)
+			m.sim.ResetCounts()
+			time.Sleep(100 * 24 * time.Hour)
+			if n := m.refreshRequests(); n < 90 {
+				t.Errorf("kept alive %d times in 100 days", n)
+			}
+			m.mustRead("token/alice/arm")
+		})
+	}
+}
+
+// TestBlockedAccountCostsNothing: where nothing can be done nothing is read either.
+func TestBlockedAccountCostsNothing(t *testing.T) {
+	for name, fault := range map[string]entratest.Fault{
+		"blocked": {AADSTS: 53003}, "refused client": {AADSTS: 7000215}, "wrong scopes": {AADSTS: 70011},
+		"outage": {Status: 503},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "10m"})
+			m.addUsers(20)
+			m.refreshFault(fault)
+			time.Sleep(time.Hour)
+			m.storage.count("")
+			m.sim.ResetCounts()
+			time.Sleep(time.Hour)
+			if n := m.storage.count(""); n > 200 {
+				t.Errorf("%d storage operations in an hour", n)
+			}
+			if n := m.refreshRequests(); n > 150 { // a probe a minute, two calls each
+				t.Errorf("%d requests in an hour", n)
+			}
+			m.sim.Faults.Clear()
+			m.mustWrite("config", map[string]any{"refresh_margin": "10m"})
+			m.sim.ResetCounts()
+			time.Sleep(2 * time.Hour)
+			if users := len(m.sim.Counts().Users); users != 20 {
+				t.Errorf("%d accounts are kept alive after it", users)
+			}
+		})
+	}
+}
+
+// TestTokensInUseGoFirst: after an outage those that somebody reads come before those
+// that are only kept alive.
+func TestTokensInUseGoFirst(t *testing.T) { synctest.Test(t, testTokensInUseGoFirst) }
+
+func testTokensInUseGoFirst(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: time.Hour}},
+		map[string]any{"keepalive_interval": "50m", "max_concurrent_refreshes": 1})
+	m.login("hot", "alice")
+	m.addUsers(50)
+	m.mustRead("token/hot")
+	m.mustWrite("config", map[string]any{"background_refresh": false})
+	time.Sleep(55 * time.Minute)
+	m.refreshFault(entratest.Fault{Delay: 5 * time.Second})
+	m.mustWrite("config", map[string]any{"background_refresh": true})
+	time.Sleep(time.Minute)
+	if n := m.sim.Count(entratest.Match{GrantType: "refresh_token", User: "alice"}); n != 1 {
+		t.Errorf("the token in use was refreshed %d times in the first minute", n)
+	}
+}
+
+// TestKeepaliveUsesWhatWorks: wrong default scopes do not end an account that is read
+// by a role.
+func TestKeepaliveUsesWhatWorks(t *testing.T) { synctest.Test(t, testKeepaliveUsesWhatWorks) }
+
+func testKeepaliveUsesWhatWorks(t *testing.T) {
+	m := withRoles(t, entratest.Options{})
+	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
+	m.mustRead("token/alice/mail")
+	m.refreshFault(entratest.Fault{Match: entratest.Match{Scope: "User.Read"}, AADSTS: 70011})
+	_, _ = m.readDue("alice")
+	before := m.entry("alice").RefreshTokenTime
+	time.Sleep(10 * 24 * time.Hour)
+	if kept := m.entry("alice").RefreshTokenTime.Sub(before); kept < 8*24*time.Hour {
+		t.Errorf("the refresh token was last used %s after the first day", kept)
+	}
+}
+
+// TestConfigWriteEndsThePause: a config write may have mended it.
+func TestConfigWriteEndsThePause(t *testing.T) { synctest.Test(t, testConfigWriteEndsThePause) }
+
+func testConfigWriteEndsThePause(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1m"})
+	m.login("alice", "alice")
+	m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "3600", Times: 1})
+	time.Sleep(2 * time.Minute)
+	m.sim.ResetCounts()
+	m.mustWrite("config", map[string]any{"login_ttl": "20m"})
+	time.Sleep(2 * time.Minute)
+	if n := m.refreshRequests(); n == 0 {
+		t.Error("the background is still paused")
+	}
+}
+
 // TestListFromIndex: the list comes from memory once the index is complete, from
 // storage with a warning before.
 func TestListFromIndex(t *testing.T) { synctest.Test(t, testListFromIndex) }

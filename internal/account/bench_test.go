@@ -57,7 +57,7 @@ func BenchmarkEntry(b *testing.B) {
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := s.write(ctx, "alice", e); err != nil {
+			if err := s.write(ctx, "alice", e, 0); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -65,7 +65,7 @@ func BenchmarkEntry(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := s.load(ctx, "alice"); err != nil {
+			if _, _, err := s.load(ctx, "alice"); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -75,11 +75,11 @@ func BenchmarkEntry(b *testing.B) {
 // BenchmarkIndex measures a list with key info of 100,000 accounts.
 func BenchmarkIndex(b *testing.B) {
 	x, e, now := newIndex(), benchEntry(), time.Now()
-	x.beginBuild()
+	build := x.beginBuild()
 	for i := range 100_000 {
 		x.set(fmt.Sprintf("account-%06d", i), e)
 	}
-	x.endBuild(true)
+	x.endBuild(build, true)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for b.Loop() {

@@ -24,6 +24,9 @@ const StoragePrefix = "account/"
 // (refresh-tokens, "Token lifetime").
 const inactivityLimit = 90 * 24 * time.Hour
 
+// MaxRoles is how many roles one account can have: its tokens are in one storage entry.
+const MaxRoles = 64
+
 // Entry is one account: who signed in, and the tokens kept for that user. An entry
 // that has been read is never changed in place: transitions work on a copy of their
 // own, see Store.Update.
@@ -32,6 +35,10 @@ type Entry struct {
 
 	Version     int       `json:"version"`
 	CreatedTime time.Time `json:"created_time"`
+
+	// Incarnation is this account's, and no other's that had or will have its name.
+	// "" is that of accounts which an older version created.
+	Incarnation string `json:"incarnation"`
 
 	// Generation changes only when the refresh token's origin changes: a
 	// sign-in, an import, a new entry after a delete. A refresh that began
@@ -81,7 +88,12 @@ type Pin struct {
 
 // NewEntry is an account that nobody has signed in to.
 func NewEntry(now time.Time) *Entry {
-	return &Entry{Version: store.SchemaVersion, CreatedTime: now.UTC(), Generation: rand.Text()}
+	return &Entry{
+		Version:     store.SchemaVersion,
+		CreatedTime: now.UTC(),
+		Incarnation: rand.Text(),
+		Generation:  rand.Text(),
+	}
 }
 
 // SignedIn reports whether there is a credential at all.
@@ -133,19 +145,29 @@ func (e *Entry) NoteRead(at time.Time) {
 	}
 }
 
-// dropRoles forgets what is kept for roles that are not there any more.
-func (e *Entry) dropRoles(gone func(role string) bool) {
+// prune forgets what is kept for roles that are not there any more, and the roles'
+// tokens and blocks that are over: an entry must not grow without bound.
+func (e *Entry) prune(gone func(role string) bool, now time.Time) {
 	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), gone)
-	for role := range e.Tokens {
-		if role != "" && gone(role) {
+	for role, t := range e.Tokens {
+		if role != "" && (gone(role) || !now.Before(t.Expiry)) {
 			delete(e.Tokens, role)
 		}
 	}
-	for role := range e.TokenErrors {
-		if role != "" && gone(role) {
+	for role, r := range e.TokenErrors {
+		if role != "" && (gone(role) || !r.Stands(now)) {
 			delete(e.TokenErrors, role)
 		}
 	}
+}
+
+// CheckRole refuses a role that is new to an account which has as many as it may.
+func (e *Entry) CheckRole(name, role string) error {
+	if role == "" || len(e.Roles) < MaxRoles || slices.Contains(e.Roles, role) {
+		return nil
+	}
+	return problem.Invalid("role: account %q has tokens for %d roles already, which is the limit; "+
+		"delete roles that nobody needs, or use another account", name, MaxRoles)
 }
 
 // Refused notes a refusal by Entra; the tokens stay as they are.
@@ -161,12 +183,13 @@ func (e *Entry) Refused(role string, r *RefreshError) {
 	e.TokenErrors[role] = r
 }
 
-// ErrorFor is the refusal that stands against refreshing role now, nil if none.
-func (e *Entry) ErrorFor(role string, now time.Time) *RefreshError {
+// ErrorFor is the refusal that stands against refreshing role for these scopes now, nil
+// if none.
+func (e *Entry) ErrorFor(role string, scopes []string, now time.Time) *RefreshError {
 	if e.Error != nil {
 		return e.Error
 	}
-	if r := e.TokenErrors[role]; r != nil && r.Stands(now) {
+	if r := e.TokenErrors[role]; r != nil && r.Stands(now) && r.IsFor(scopes) {
 		return r
 	}
 	return nil
@@ -202,21 +225,6 @@ func (e *Entry) RequestedScopes(scopes []string) []string {
 		return scopes
 	}
 	return granted
-}
-
-// KeepaliveRole is the role whose token keeps the refresh token alive: the default
-// one, unless it is refused and another is not.
-func (e *Entry) KeepaliveRole() (role string, found bool) {
-	if e.TokenErrors[""] == nil {
-		return "", true
-	}
-	for _, role := range e.Roles {
-		if e.TokenErrors[role] == nil {
-			return role, true
-		}
-	}
-	// An administrator may have acted on a block.
-	return "", e.TokenErrors[""].Class == entra.ClassBlocked
 }
 
 // KeepaliveAt is when the refresh token is used so that it does not end of

@@ -17,6 +17,7 @@ type Index struct {
 	kept     bool
 	complete bool
 	byName   map[string]Status
+	build    uint64          // counts builds, and what ends them
 	touched  map[string]bool // while it is built: newer than what the build reads; nil otherwise
 }
 
@@ -46,28 +47,46 @@ func (x *Index) set(name string, e *Entry) {
 	}
 }
 
-// beginBuild starts over; what is written meanwhile counts more than what is found.
-func (x *Index) beginBuild() {
+// beginBuild starts over; what is written meanwhile counts more than what is found. It
+// names the build: what a build finds once it has ended is dropped.
+func (x *Index) beginBuild() (build uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.kept = true
+	x.build++
 	x.touched = map[string]bool{}
+	return x.build
 }
 
 // found notes an account as a build read it, and reports whether that was news.
-func (x *Index) found(name string, e *Entry) bool {
+func (x *Index) found(build uint64, name string, e *Entry) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.touched[name] {
+	if build != x.build || x.touched[name] {
 		return false
 	}
 	x.byName[name] = e.Status()
 	return true
 }
 
-func (x *Index) endBuild(complete bool) {
+// foundUnreadable notes an account whose entry cannot be decoded, and reports whether
+// that was news.
+func (x *Index) foundUnreadable(build uint64, name string) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if build != x.build || x.touched[name] || x.byName[name].unreadable {
+		return false
+	}
+	x.byName[name] = Status{unreadable: true}
+	return true
+}
+
+func (x *Index) endBuild(build uint64, complete bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if build != x.build {
+		return
+	}
 	x.touched = nil
 	x.complete = x.complete || complete
 }
@@ -76,6 +95,7 @@ func (x *Index) endBuild(complete bool) {
 func (x *Index) Forget() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.build++
 	x.kept, x.complete, x.byName, x.touched = false, false, map[string]Status{}, nil
 }
 
@@ -92,6 +112,14 @@ func (x *Index) Names() (names []string, complete bool) {
 	}
 	slices.Sort(names)
 	return names, true
+}
+
+// Has reports whether the index knows a readable account of this name.
+func (x *Index) Has(name string) bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	s, known := x.byName[name]
+	return known && !s.unreadable
 }
 
 // Each calls show for those of the names that the index knows.

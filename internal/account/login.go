@@ -57,6 +57,7 @@ type Login struct {
 	Authority   string        `json:"authority"`
 	CreatedTime time.Time     `json:"created_time"`
 	Expiry      time.Time     `json:"expiry"`
+	Incarnation string        `json:"incarnation"` // of the account that it is for
 
 	hash string // of its state, and its name in storage
 }
@@ -150,6 +151,13 @@ func (e *Entry) BeginLogin(login *Login, now time.Time) (evicted []string) {
 		Expiry:      login.Expiry,
 	}
 	return evicted
+}
+
+// Awaits reports whether the login is one that this account waits for: of this account
+// and no earlier one of its name, and not evicted.
+func (e *Entry) Awaits(login *Login) bool {
+	return e.Incarnation == login.Incarnation &&
+		slices.ContainsFunc(e.PendingLogins, func(p PendingLogin) bool { return p.StateHash == login.hash })
 }
 
 // DropPending takes one login off the list of those that wait.

@@ -25,6 +25,7 @@ type RefreshError struct {
 	Suberror      string      `json:"suberror"`
 	AADSTS        int         `json:"aadsts"`
 	Message       string      `json:"message"` // one line, no secrets
+	Scopes        []string    `json:"scopes"`  // that were refused; nil where that does not matter
 	CorrelationID string      `json:"correlation_id"`
 	Time          time.Time   `json:"time"`
 }
@@ -71,6 +72,12 @@ func (r *RefreshError) ProblemCode() problem.Code {
 // Stands reports whether the error still keeps a refresh from being tried.
 func (r *RefreshError) Stands(now time.Time) bool {
 	return r.Class != entra.ClassBlocked || now.Before(r.Time.Add(BlockedFor))
+}
+
+// IsFor reports whether the error speaks of these scopes: one of scopes that were
+// corrected since does not.
+func (r *RefreshError) IsFor(scopes []string) bool {
+	return r.Scopes == nil || scopes == nil || slices.Equal(r.Scopes, scopes)
 }
 
 // Lasts reports whether the error is stored with the account: until a sign-in, or

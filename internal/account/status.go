@@ -19,6 +19,7 @@ const (
 	StateAccessDenied  = "access_denied"
 	StateLoginPending  = "login_pending"
 	StateDisabled      = "disabled"
+	StateUnreadable    = "unreadable" // in a list: its entry cannot be decoded
 )
 
 // Status is what a list shows of an account, and what that follows from. It is kept
@@ -29,6 +30,7 @@ type Status struct {
 	Error        *RefreshError // that stands against the default token, nil for nearly all
 	clientID     string        // shared between the accounts that have the same
 	authority    string        // likewise
+	unreadable   bool
 	signedIn     bool
 	disabled     bool
 	loginTime    time.Time
@@ -63,6 +65,8 @@ func (e *Entry) Status() Status {
 // state is the account in one word. cfg is nil where there is no config.
 func (s Status) state(cfg *config.Entry, now time.Time) string {
 	switch {
+	case s.unreadable:
+		return StateUnreadable
 	case s.disabled:
 		return StateDisabled
 	case !s.signedIn && s.pendingUntil.After(now):

@@ -5,6 +5,7 @@ package account
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"golang.org/x/sync/errgroup"
@@ -79,22 +80,36 @@ func (s *Store) Get(ctx context.Context, name string) (*Entry, error) {
 // Read returns the account's entry as it is stored, with what storage has not taken
 // yet, and caches it.
 func (s *Store) Read(ctx context.Context, name string) (*Entry, error) {
-	mark := s.cache.Mark(name)
-	e, err := s.load(ctx, name)
-	if e != nil {
-		s.cache.Keep(name, e, mark)
+	for {
+		mark := s.cache.Mark(name)
+		e, _, err := s.load(ctx, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case s.cache.Mark(name) == mark:
+			if e != nil {
+				s.cache.Keep(name, e, mark)
+			}
+			return e, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		}
+		// Somebody wrote meanwhile: what storage gave may be the old entry.
 	}
-	return e, err
 }
 
-// load is Read without caching.
-func (s *Store) load(ctx context.Context, name string) (*Entry, error) {
-	e := &Entry{}
+// load returns what is stored with what storage has not taken yet laid over it, and the
+// sequence number up to which that is done; nil if there is none.
+func (s *Store) load(ctx context.Context, name string) (e *Entry, upTo uint64, err error) {
+	e = &Entry{}
 	found, err := s.entries.Read(ctx, StoragePrefix+name, e)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return s.unsaved.overlay(name, e, found), nil
+	if !found {
+		e = nil
+	}
+	return e, s.unsaved.overlay(name, e), nil
 }
 
 // Update changes the account's entry under its lock. It returns the entry as it is
@@ -109,10 +124,14 @@ func (s *Store) Update(ctx context.Context, name string, change Change) (*Entry,
 }
 
 func (s *Store) updateLocked(ctx context.Context, name string, change Change) (*Entry, error) {
-	before, err := s.Read(ctx, name)
+	before, upTo, err := s.load(ctx, name)
 	if err != nil {
 		return nil, err
 	}
+	// Under the lock it is certain: what is of another generation is over.
+	s.unsaved.drop(name, upTo, func(change unsavedChange) bool {
+		return before == nil || change.generation != before.Generation
+	})
 	var copied *Entry
 	if before != nil {
 		copied = before.clone()
@@ -124,15 +143,25 @@ func (s *Store) updateLocked(ctx context.Context, name string, change Change) (*
 	if err != nil {
 		return nil, err
 	}
-	after.dropRoles(func(role string) bool {
+	after.prune(func(role string) bool {
 		stored, err := s.roles.Get(ctx, role)
 		return err == nil && stored == nil
-	})
-	if err := s.write(ctx, name, after); err != nil {
+	}, time.Now())
+	if err := s.write(ctx, name, after, upTo); err != nil {
 		return after, err
 	}
 	s.changed(name, before, after)
 	return after, nil
+}
+
+// Prune drops from the account's entry what is over, as every write does.
+func (s *Store) Prune(ctx context.Context, name string) (*Entry, error) {
+	return s.Update(ctx, name, func(e *Entry) (*Entry, error) {
+		if e == nil {
+			return nil, problem.NoAccount(name)
+		}
+		return e, nil
+	})
 }
 
 // changed tells who depends on it that an entry is other than before.
@@ -141,17 +170,20 @@ func (s *Store) changed(name string, before, after *Entry) {
 	s.OnChange(name, before, after)
 }
 
-// write stores e and caches it. It is called under the account's lock. What a reader
-// took from storage before the write was over is not cached after it.
-func (s *Store) write(ctx context.Context, name string, e *Entry) error {
+// write stores e, which holds the unsaved changes up to a sequence number, and caches
+// it. It is called under the account's lock. What a reader took from storage before the
+// write was over is not cached after it.
+func (s *Store) write(ctx context.Context, name string, e *Entry, upTo uint64) error {
 	err := s.entries.Write(ctx, StoragePrefix+name, e)
 	s.cache.Drop(name)
 	if err != nil {
 		return err
 	}
 	mark := s.cache.Mark(name)
-	s.unsaved.forget(name)
-	s.cache.Keep(name, e, mark)
+	s.unsaved.drop(name, upTo, func(unsavedChange) bool { return true })
+	if !s.unsaved.has(name) { // else a reader lays it over
+		s.cache.Keep(name, e, mark)
+	}
 	return nil
 }
 
@@ -162,8 +194,8 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer unlock()
-	before, err := s.Read(ctx, name)
-	if err != nil {
+	before, upTo, err := s.load(ctx, name)
+	if err != nil && !errors.Is(err, store.ErrUnreadable) {
 		return err
 	}
 	if before != nil {
@@ -178,7 +210,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	if err := s.entries.Delete(ctx, StoragePrefix+name); err != nil {
 		return err
 	}
-	s.unsaved.forget(name)
+	s.unsaved.drop(name, upTo, func(unsavedChange) bool { return true })
 	s.changed(name, before, nil)
 	return nil
 }
@@ -232,8 +264,8 @@ func (s *Store) Invalidate(name string) { s.cache.Drop(name) }
 // BuildIndex reads every account once and completes the index. found is called for
 // each account that was not written meanwhile, from several goroutines.
 func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (accounts int, err error) {
-	s.Index.beginBuild()
-	defer func() { s.Index.endBuild(err == nil) }()
+	build := s.Index.beginBuild()
+	defer func() { s.Index.endBuild(build, err == nil) }()
 	names, err := s.List(ctx)
 	if err != nil {
 		return 0, err
@@ -249,11 +281,16 @@ func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (acc
 			if s.work.Stopping() {
 				return lifecycle.ErrStopping
 			}
-			e, err := s.load(ctx, name)
-			if err != nil {
+			e, _, err := s.load(ctx, name)
+			switch {
+			case errors.Is(err, store.ErrUnreadable):
+				if s.Index.foundUnreadable(build, name) {
+					s.log.Error("an account cannot be read; delete it, or roll the plugin forward",
+						"account", name, "error", err)
+				}
+			case err != nil:
 				return err
-			}
-			if e != nil && s.Index.found(name, e) {
+			case e != nil && s.Index.found(build, name, e):
 				found(name, e)
 			}
 			return nil

@@ -4,6 +4,7 @@ package account
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,29 +14,70 @@ import (
 const (
 	saveRetryMin = time.Second
 	saveRetryMax = 30 * time.Second
+
+	// saveRetryStopping is how often a write is tried while Clean waits for it.
+	saveRetryStopping = 200 * time.Millisecond
 )
 
-// unsaved is what Entra gave to accounts and storage would not take: a rotated
-// refresh token exists nowhere else. It is laid over what is stored at every read,
-// and written as soon as storage works.
+// unsaved is what Entra gave to accounts and storage would not take: a rotated refresh
+// token exists nowhere else. It is laid over what is stored at every read, and written
+// as soon as storage works.
+//
+// Every change has a sequence number. Only who holds the account's lock, and so knows
+// what is stored, drops changes: those up to the last one that it has seen.
 type unsaved struct {
 	mu     sync.Mutex // guards the fields below; not held across storage
-	byName map[string]*unsavedChanges
+	last   uint64     // sequence number
+	byName map[string][]unsavedChange
 	saving bool // whether saveUnsaved runs
 }
 
-// unsavedChanges are those of one account, of one generation.
-type unsavedChanges struct {
+// unsavedChange is one change of an account's entry of one generation.
+type unsavedChange struct {
+	sequence   uint64
 	generation string
-	apply      []func(*Entry) // oldest first
+	apply      func(*Entry)
 }
 
-func newUnsaved() *unsaved { return &unsaved{byName: map[string]*unsavedChanges{}} }
+func newUnsaved() *unsaved { return &unsaved{byName: map[string][]unsavedChange{}} }
 
-func (u *unsaved) forget(name string) {
+// add keeps a change and reports whether saving has to begin.
+func (u *unsaved) add(name, generation string, change func(*Entry)) (begin bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	delete(u.byName, name)
+	u.last++
+	u.byName[name] = append(u.byName[name], unsavedChange{u.last, generation, change})
+	begin = !u.saving
+	u.saving = true
+	return begin
+}
+
+// overlay lays what storage has not taken yet over what is stored, nil for nothing, and
+// returns the sequence number up to which that is done. A change of another generation
+// than the stored one's has nothing to say: somebody signed in, or deleted.
+func (u *unsaved) overlay(name string, stored *Entry) (upTo uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, change := range u.byName[name] {
+		if stored != nil && change.generation == stored.Generation {
+			change.apply(stored)
+		}
+	}
+	return u.last
+}
+
+// drop forgets the changes up to a sequence number of which gone says so.
+func (u *unsaved) drop(name string, upTo uint64, gone func(unsavedChange) bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	left := slices.DeleteFunc(u.byName[name], func(change unsavedChange) bool {
+		return change.sequence <= upTo && gone(change)
+	})
+	if len(left) == 0 {
+		delete(u.byName, name)
+		return
+	}
+	u.byName[name] = left
 }
 
 func (u *unsaved) names() []string {
@@ -51,43 +93,7 @@ func (u *unsaved) names() []string {
 func (u *unsaved) has(name string) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.byName[name] != nil
-}
-
-// overlay lays what storage has not taken yet over what is stored. A stored entry of
-// another generation, or none, wins: somebody signed in or deleted.
-func (u *unsaved) overlay(name string, stored *Entry, found bool) *Entry {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	changes := u.byName[name]
-	switch {
-	case !found:
-		delete(u.byName, name)
-		return nil
-	case changes == nil:
-	case changes.generation != stored.Generation:
-		delete(u.byName, name)
-	default:
-		for _, apply := range changes.apply {
-			apply(stored)
-		}
-	}
-	return stored
-}
-
-// add keeps a change and reports whether saving has to begin.
-func (u *unsaved) add(name, generation string, change func(*Entry)) (begin bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	changes := u.byName[name]
-	if changes == nil || changes.generation != generation {
-		changes = &unsavedChanges{generation: generation}
-		u.byName[name] = changes
-	}
-	changes.apply = append(changes.apply, change)
-	begin = !u.saving
-	u.saving = true
-	return begin
+	return len(u.byName[name]) > 0
 }
 
 // done reports whether saving may end: nothing is left, or nobody would wait for it.
@@ -116,19 +122,21 @@ func (s *Store) remember(name, generation string, change func(*Entry), why error
 	}
 }
 
-// saveUnsaved writes what is unsaved until nothing is, or the backend stops: then it
-// tries once more, and Clean waits for that.
+// saveUnsaved writes what is unsaved until nothing is. Clean waits for it as long as it
+// waits for anything, and it tries until then.
 func (s *Store) saveUnsaved() {
 	ctx := context.Background()
 	for wait := saveRetryMin; ; wait = min(2*wait, saveRetryMax) {
-		goOn := s.work.Sleep(ctx, wait)
+		if !s.work.Sleep(ctx, wait) {
+			time.Sleep(saveRetryStopping)
+		}
 		for _, name := range s.unsaved.names() {
 			if err := s.saveOne(ctx, name); err != nil {
 				s.log.Error("a refreshed account is kept in memory only, storage refuses it",
 					"account", name, "error", err)
 			}
 		}
-		if s.unsaved.done(!goOn) {
+		if s.unsaved.done(s.work.Over()) {
 			return
 		}
 	}

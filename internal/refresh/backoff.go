@@ -23,13 +23,16 @@ const (
 )
 
 // backoff is the one memory of "not now": what failed or was just done, by account,
-// role and claims, and for the app registration itself. Reads, the background and
-// forced refreshes ask it the same question. What lasts until a sign-in is stored
-// with the account instead, and asked for here too.
+// role and claims, and for the mount as a whole. Reads, the background and forced
+// refreshes ask it the same question, standing. What lasts until a sign-in is stored
+// with the account instead, and counts in the answer.
 type backoff struct {
+	generation func() uint64 // of the registration now: what another one failed at is dropped
+
 	mu       sync.Mutex // guards the fields below
 	attempts map[backoffKey]*attempt
-	client   *attempt  // of the app registration; one that blocks nobody has inARow 0
+	client   *attempt  // Entra refuses the registration; one that blocks nobody has inARow 0
+	outage   *attempt  // Entra does not answer: the background waits
 	paused   time.Time // the background waits until then: Entra said Retry-After
 }
 
@@ -47,7 +50,9 @@ type attempt struct {
 	generation string    // of the account that it worked for
 }
 
-func newBackoff() *backoff { return &backoff{attempts: map[backoffKey]*attempt{}} }
+func newBackoff(generation func() uint64) *backoff {
+	return &backoff{generation: generation, attempts: map[backoffKey]*attempt{}}
+}
 
 // again is the failure that follows a, nil for the first. Retry-After counts where
 // there is one, else the wait doubles.
@@ -65,18 +70,59 @@ func (a *attempt) again(failure *account.RefreshError, retryAfter time.Duration)
 	return next
 }
 
-// note remembers a failure.
-func (b *backoff) note(key backoffKey, failure *account.RefreshError, retryAfter time.Duration) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.prune(failure.Time)
-	b.attempts[key] = b.attempts[key].again(failure, retryAfter)
+// failure is one failed refresh, under a registration.
+type failure struct {
+	*account.RefreshError
+	retryAfter time.Duration // 0: Entra did not say
+	generation uint64        // of the registration
+	noAnswer   bool          // from anybody who could have an opinion
 }
 
-// noteClaims remembers that Entra refuses a claims challenge, for as long as a
-// forced refresh is not tried again. An ordinary refresh may work.
-func (b *backoff) noteClaims(key backoffKey, failure *account.RefreshError) {
-	b.note(key, failure, forceRetry)
+// note remembers a failure of one token.
+func (b *backoff) note(key backoffKey, f failure) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.generation != b.generation() {
+		return
+	}
+	b.prune(f.Time)
+	b.attempts[key] = b.attempts[key].again(f.RefreshError, f.retryAfter)
+}
+
+// noteMount remembers what a failure says about the mount as a whole. It reports
+// whether Entra begins to refuse the registration.
+func (b *backoff) noteMount(f failure) (clientRejected bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f.generation != b.generation() {
+		return false
+	}
+	if f.retryAfter > 0 {
+		b.paused = later(b.paused, f.Time.Add(f.retryAfter))
+	}
+	switch {
+	case f.Class == entra.ClassClient:
+		clientRejected = b.client == nil || b.client.inARow == 0
+		b.client = b.client.again(f.RefreshError, f.retryAfter)
+	case !f.noAnswer:
+		b.outage = nil
+	case b.outage == nil || !f.Time.Before(b.outage.until):
+		b.outage = b.outage.again(f.RefreshError, f.retryAfter)
+	}
+	return clientRejected
+}
+
+// showClient shows a refusal of the client without waiting for it.
+func (b *backoff) showClient(refused *account.RefreshError, generation uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if generation != b.generation() {
+		return
+	}
+	if b.client == nil {
+		b.client = &attempt{since: refused.Time}
+	}
+	b.client.failure = refused
 }
 
 // noteForced remembers a forced refresh that worked, for those who follow.
@@ -90,53 +136,52 @@ func (b *backoff) noteForced(key backoffKey, generation string, now time.Time) {
 // prune forgets what is over: challenges and forced refreshes are chosen by callers.
 func (b *backoff) prune(now time.Time) {
 	for key, a := range b.attempts {
-		if over := now.After(a.until) && now.Sub(a.forcedAt) > forceShare; over && (key.claims != "" || a.failure == nil) {
+		over := now.After(a.until) && now.Sub(a.forcedAt) > forceShare
+		if over && (key.claims != "" || a.failure == nil) {
 			delete(b.attempts, key)
 		}
 	}
 }
 
-// noteClient remembers that Entra refuses the client: nothing of this mount is
-// refreshed for a while. It reports whether that is news.
-func (b *backoff) noteClient(failure *account.RefreshError, retryAfter time.Duration) (news bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	news = b.client == nil || b.client.inARow == 0
-	b.client = b.client.again(failure, retryAfter)
-	return news
-}
-
-// showClient shows a refusal of the client without waiting for it.
-func (b *backoff) showClient(failure *account.RefreshError) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.client == nil {
-		b.client = &attempt{failure: failure, since: failure.Time}
-	}
-}
-
-// justForced reports whether the request was answered by force within the last
-// second, for the account as it is now.
+// justForced reports whether the request was answered by force within the last second,
+// for the account as it is now.
 func (b *backoff) justForced(key backoffKey, e *account.Entry, now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.attempts[key]
-	return a != nil && a.failure == nil && a.generation == e.Generation && now.Sub(a.forcedAt) < forceShare
+	return a != nil && a.failure == nil && a.generation == e.Generation &&
+		now.Sub(a.forcedAt) < forceShare
 }
 
-// blocked is the failure that keeps the request from being tried now, nil if none.
-// Of many whom a refusal of the client has kept waiting, one may try.
+// standing is the failure that stands against asking for a token of the account e, nil
+// if none does, and until when; the zero time is until a person or an operator acts.
+func (b *backoff) standing(e *account.Entry, key backoffKey, scopes []string, now time.Time) (*account.RefreshError, time.Time) {
+	if r := e.ErrorFor(key.role, scopes, now); r != nil {
+		if r.Class == entra.ClassBlocked {
+			return r, r.Time.Add(account.BlockedFor)
+		}
+		return r, time.Time{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, k := range []backoffKey{{key.account, key.role, ""}, key} {
+		a := b.attempts[k]
+		if a != nil && a.failure != nil && now.Before(a.until) && a.failure.IsFor(scopes) {
+			return a.failure, a.until
+		}
+	}
+	return nil, time.Time{}
+}
+
+// blocked is the failure that keeps the request from being tried now, nil if none. Of
+// many whom a refusal of the client has kept waiting, one may try.
 func (b *backoff) blocked(e *account.Entry, req TokenRequest, now time.Time) *account.RefreshError {
-	if r := e.ErrorFor(req.Role, now); r != nil && !(req.Force && now.After(r.Time.Add(forceRetry))) {
+	r, _ := b.standing(e, req.backoffKey(), req.Scopes, now)
+	if r != nil && !(req.Force && r.Lasts() && now.After(r.Time.Add(forceRetry))) {
 		return r
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, key := range []backoffKey{{req.Account, req.Role, ""}, req.backoffKey()} {
-		if a := b.attempts[key]; a != nil && a.failure != nil && now.Before(a.until) {
-			return a.failure
-		}
-	}
 	switch {
 	case b.client == nil || b.client.inARow == 0:
 	case now.Before(b.client.until):
@@ -147,46 +192,36 @@ func (b *backoff) blocked(e *account.Entry, req TokenRequest, now time.Time) *ac
 	return nil
 }
 
-// notBefore is when the background may ask for the token of a role again; never
-// where a person or an operator has to act first. patience is what it has with a
-// request that Entra refuses as such.
-func (b *backoff) notBefore(name, role string, e *account.Entry, patience time.Duration) (at time.Time, never bool) {
-	if r := e.TokenErrors[role]; r != nil {
-		if patience == 0 {
-			return time.Time{}, true
-		}
-		at = r.Time.Add(patience)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a := b.attempts[backoffKey{name, role, ""}]
-	switch {
-	case a == nil || a.failure == nil:
-	case a.failure.Class != entra.ClassRequest:
-		at = later(at, a.until)
-	case patience == 0:
+// notBefore is when the background may ask for a token again; never where a person or
+// an operator has to act first. patience is what it has with scopes that Entra refuses:
+// nothing but a write of the scopes mends them.
+func (b *backoff) notBefore(e *account.Entry, key backoffKey, scopes []string, patience time.Duration, now time.Time) (at time.Time, never bool) {
+	r, until := b.standing(e, key, scopes, now)
+	if r != nil && until.IsZero() {
 		return time.Time{}, true
-	default:
-		at = later(at, a.failure.Time.Add(patience))
 	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.attempts[key]
+	if a != nil && a.failure != nil && a.failure.Class == entra.ClassRequest && a.failure.IsFor(scopes) {
+		until = later(until, a.failure.Time.Add(max(patience, backoffMax)))
+	}
+	return until, false
+}
+
+// gate is what the mount as a whole lets the background do: nothing before a time, and
+// then, while it is not known whether Entra answers again, one account at a time.
+func (b *backoff) gate() (closedUntil time.Time, oneAtATime bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	closedUntil = b.paused
 	if b.client != nil && b.client.inARow > 0 {
-		at = later(at, b.client.until)
+		closedUntil, oneAtATime = later(closedUntil, b.client.until), true
 	}
-	return at, false
-}
-
-// pause holds back the background: whom Entra tells to wait are the others, too.
-func (b *backoff) pause(until time.Time) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.paused = later(b.paused, until)
-}
-
-// pausedUntil is how long the background waits, in the past where it does not.
-func (b *backoff) pausedUntil() time.Time {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.paused
+	if b.outage != nil {
+		closedUntil, oneAtATime = later(closedUntil, b.outage.until), true
+	}
+	return closedUntil, oneAtATime
 }
 
 func later(a, b time.Time) time.Time {
@@ -196,23 +231,26 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// last is the latest failure of any of the account's tokens that is still
-// remembered, nil if none.
+// last is the latest failure of any of the account's tokens that is still remembered,
+// nil if none.
 func (b *backoff) last(name string) *account.RefreshError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var last *account.RefreshError
 	for key, a := range b.attempts {
-		if key.account == name && key.claims == "" && a.failure != nil && (last == nil || a.failure.Time.After(last.Time)) {
+		if key.account != name || key.claims != "" || a.failure == nil {
+			continue
+		}
+		if last == nil || a.failure.Time.After(last.Time) {
 			last = a.failure
 		}
 	}
 	return last
 }
 
-// forget ends the row after a success: the token's, and the client's with it. It
-// reports whether there was one.
-func (b *backoff) forget(key backoffKey) (failed bool) {
+// succeeded ends the row of failures: the token's, and the mount's with it. It reports
+// whether there was one.
+func (b *backoff) succeeded(key backoffKey) (failed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, k := range []backoffKey{key, {key.account, key.role, ""}} {
@@ -220,7 +258,7 @@ func (b *backoff) forget(key backoffKey) (failed bool) {
 		delete(b.attempts, k)
 	}
 	failed = failed || b.client != nil
-	b.client = nil
+	b.client, b.outage = nil, nil
 	return failed
 }
 
@@ -237,12 +275,13 @@ func (b *backoff) forgetAccount(name string) {
 func (b *backoff) forgetAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.attempts, b.client = map[backoffKey]*attempt{}, nil
+	b.attempts, b.client, b.outage = map[backoffKey]*attempt{}, nil, nil
+	b.paused = time.Time{}
 }
 
-// clientError is the refusal of the client that lasts, and since when; nil if there
-// is none.
-func (b *backoff) clientError() (failure *account.RefreshError, since time.Time) {
+// clientError is the latest refusal of the client, and since when it is refused; nil if
+// it is not.
+func (b *backoff) clientError() (refused *account.RefreshError, since time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.client == nil || b.client.failure.Class != entra.ClassClient {

@@ -28,28 +28,41 @@ func TestBackoffWaits(t *testing.T) {
 // TestBackoff: what one failure keeps from being tried, and for how long.
 func TestBackoff(t *testing.T) {
 	now := time.Now()
-	b := newBackoff()
+	generation := uint64(1)
+	b := newBackoff(func() uint64 { return generation })
+	of := func(class entra.Class, aadsts int) failure {
+		return failure{RefreshError: &account.RefreshError{Class: class, Time: now, AADSTS: aadsts}, generation: 1}
+	}
 	e := account.NewEntry(now)
 	blocked := func(name, role string, at time.Time) bool {
 		return b.blocked(e, TokenRequest{Account: name, Role: role}, at) != nil
 	}
-	b.note(backoffKey{"alice", "mail", ""}, &account.RefreshError{Class: entra.ClassTransient, Time: now}, 0)
+	b.note(backoffKey{"alice", "mail", ""}, of(entra.ClassTransient, 0))
 	if !blocked("alice", "mail", now.Add(4*time.Second)) || blocked("alice", "mail", now.Add(5*time.Second)) {
 		t.Error("a failure stands for 5 s")
 	}
 	if blocked("alice", "", now) || blocked("bob", "mail", now) {
 		t.Error("a failure of one role stands against another token")
 	}
-	b.noteClient(&account.RefreshError{Class: entra.ClassClient, Time: now}, 0)
+	b.noteMount(of(entra.ClassClient, 0))
 	if !blocked("bob", "", now) {
 		t.Error("a refusal of the client stands against everybody")
 	}
 	b.forgetAll()
-	if failure, _ := b.clientError(); failure != nil || blocked("bob", "", now) || blocked("alice", "mail", now) {
+	if refused, _ := b.clientError(); refused != nil || blocked("bob", "", now) || blocked("alice", "mail", now) {
 		t.Error("something is remembered")
 	}
-	b.showClient(&account.RefreshError{Class: entra.ClassClient, Time: now, AADSTS: 7000215})
-	if failure, _ := b.clientError(); blocked("bob", "", now) || failure.EntraCode() != "AADSTS7000215" {
-		t.Error("a refusal at a login is shown and stops nobody")
+	b.showClient(of(entra.ClassClient, 7000215).RefreshError, 1)
+	b.showClient(of(entra.ClassClient, 7000222).RefreshError, 1)
+	if refused, _ := b.clientError(); blocked("bob", "", now) || refused.EntraCode() != "AADSTS7000222" {
+		t.Error("a refusal at a login is shown, the latest, and stops nobody")
+	}
+	generation++
+	b.forgetAll()
+	b.note(backoffKey{"alice", "", ""}, of(entra.ClassTransient, 0))
+	b.noteMount(of(entra.ClassClient, 0))
+	b.showClient(of(entra.ClassClient, 0).RefreshError, 1)
+	if refused, _ := b.clientError(); refused != nil || blocked("alice", "", now) {
+		t.Error("what another registration failed at is remembered")
 	}
 }

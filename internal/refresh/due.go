@@ -4,38 +4,54 @@ package refresh
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/config"
 )
 
+// maxSpread is over how long overdue keep-alives are spread at most: after an outage they
+// are all due at once.
+const maxSpread = time.Hour
+
 // task is a token that the background refreshes at a time.
 type task struct {
-	role string
-	at   time.Time
+	role    string
+	at      time.Time
+	urgency urgency
 }
 
-// nextDue is when there is something to do for the account; zero for never. Without
-// a config at hand it is now: the job finds out. The caller holds mu.
-func (w *Worker) nextDue(name string, e *account.Entry, now time.Time) time.Time {
+// roleScopes are the scopes of an account's roles; one that is missing is not there any
+// more. nil is for where nobody has looked.
+type roleScopes map[string][]string
+
+func (s roleScopes) gone(role string) bool { return s != nil && role != "" && s[role] == nil }
+
+// nextDue is what is to be done for the account next; the zero time is never. Without a
+// config at hand it is now: the job finds out. The caller holds mu.
+func (w *Worker) nextDue(name string, e *account.Entry, scopes roleScopes, now time.Time) task {
 	reg := w.config.Current()
 	if reg == nil {
-		return now
+		return task{at: now, urgency: idle}
 	}
-	due := time.Time{}
-	for _, t := range w.tasks(name, e, reg.Entry, now, rand.Float64()) {
-		if due.IsZero() || t.at.Before(due) {
-			due = t.at
+	var next task
+	for _, t := range w.tasks(name, e, reg.Entry, scopes, now, rand.Float64()) {
+		if next.at.IsZero() || t.at.Before(next.at) {
+			next = t
 		}
 	}
-	return due
+	if next.urgency == idle && !next.at.IsZero() && next.at.Before(now) {
+		spread := min(reg.KeepaliveInterval/10, maxSpread)
+		next.at = now.Add(time.Duration(rand.Float64() * float64(spread)))
+	}
+	return next
 }
 
-// dueRole is the role whose token is refreshed now. The jitter has done its work by
-// then, so the whole of it counts. The caller holds mu.
-func (w *Worker) dueRole(name string, e *account.Entry, cfg *config.Entry, now time.Time) (role string, due bool) {
-	for _, t := range w.tasks(name, e, cfg, now, 1) {
+// dueRole is the role whose token is refreshed now. The jitter has done its work by then,
+// so the whole of it counts. The caller holds mu.
+func (w *Worker) dueRole(name string, e *account.Entry, cfg *config.Entry, scopes roleScopes, now time.Time) (role string, due bool) {
+	for _, t := range w.tasks(name, e, cfg, scopes, now, 1) {
 		if !t.at.After(now) {
 			return t.role, true
 		}
@@ -43,30 +59,62 @@ func (w *Worker) dueRole(name string, e *account.Entry, cfg *config.Entry, now t
 	return "", false
 }
 
-// tasks are what the background has to do for the account: tokens in use first. The
-// caller holds mu.
-func (w *Worker) tasks(name string, e *account.Entry, cfg *config.Entry, now time.Time, jitter float64) []task {
+// tasks are what the background has to do for the account: tokens in use first, then the
+// keep-alive. The caller holds mu.
+func (w *Worker) tasks(name string, e *account.Entry, cfg *config.Entry, scopes roleScopes, now time.Time, jitter float64) []task {
 	if !cfg.BackgroundRefresh || e.Disabled || e.Error != nil || e.Mismatch(cfg, now) != "" {
 		return nil
 	}
-	var tasks []task
-	add := func(role string, at time.Time, patience time.Duration) {
-		if notBefore, never := w.refresher.backoff.notBefore(name, role, e, patience); !never {
-			tasks = append(tasks, task{role, later(at, notBefore)})
+	notBefore := func(role string) (time.Time, bool) {
+		of := scopes[role]
+		if role == "" {
+			of = e.EffectiveScopes(cfg)
 		}
+		key := backoffKey{name, role, ""}
+		return w.refresher.backoff.notBefore(e, key, of, cfg.KeepaliveInterval, now)
 	}
+	var tasks []task
 	lastRead := e.LastReadTime
 	if u := w.use[name]; u != nil {
 		lastRead = u.lastRead
 		for role := range u.tokens {
-			if t := e.Tokens[role]; t != nil {
-				add(role, t.RefreshAt(cfg.RefreshMargin, jitter), 0)
+			t := e.Tokens[role]
+			if t == nil || scopes.gone(role) {
+				continue
+			}
+			if at, never := notBefore(role); !never {
+				tasks = append(tasks, task{role, later(t.RefreshAt(cfg.RefreshMargin, jitter), at), inUse})
 			}
 		}
 	}
 	at := e.KeepaliveAt(cfg, lastRead, jitter)
-	if role, usable := e.KeepaliveRole(); usable && !at.IsZero() {
-		add(role, at, cfg.KeepaliveInterval)
+	if at.IsZero() {
+		return tasks
+	}
+	var keepalive *task
+	for _, role := range keepaliveRoles(e, scopes) {
+		until, never := notBefore(role)
+		if t := (task{role, later(at, until), idle}); !never && (keepalive == nil || t.at.Before(keepalive.at)) {
+			keepalive = &t
+		}
+	}
+	if keepalive != nil {
+		tasks = append(tasks, *keepalive)
 	}
 	return tasks
+}
+
+// keepaliveRoles are the roles whose token can keep the refresh token alive: what worked
+// last comes first.
+func keepaliveRoles(e *account.Entry, scopes roleScopes) []string {
+	roles := append([]string{""}, e.Roles...)
+	roles = slices.DeleteFunc(roles, scopes.gone)
+	worked := func(role string) time.Time {
+		if t := e.Tokens[role]; t != nil {
+			return t.ObtainedAt
+		}
+		return time.Time{}
+	}
+	slices.SortStableFunc(roles, func(a, b string) int { return worked(b).Compare(worked(a)) })
+	return roles
 }

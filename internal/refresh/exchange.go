@@ -21,9 +21,9 @@ import (
 func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry) (*account.Entry, error) {
 	tokens, used, err := r.callEntra(ctx, reg, req, e)
 	if err != nil {
-		return nil, r.noteFailure(ctx, req, e, err)
+		return nil, r.noteFailure(ctx, reg, req, e, err)
 	}
-	if r.backoff.forget(req.backoffKey()) {
+	if r.backoff.succeeded(req.backoffKey()) {
 		r.Recovered(req.Account)
 	}
 	lastRead := req.lastRead
@@ -42,11 +42,14 @@ func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req 
 		r.backoff.noteForced(req.backoffKey(), after.Generation, now)
 	}
 	if t := after.Token(req.Role, req.Scopes); t != nil && !t.Usable(now) {
-		r.backoff.note(backoffKey{req.Account, req.Role, ""}, &account.RefreshError{
-			Class:   entra.ClassTransient,
-			Message: ShortLived(req.Account).Text,
-			Time:    now.UTC(),
-		}, 0)
+		r.backoff.note(backoffKey{req.Account, req.Role, ""}, failure{
+			RefreshError: &account.RefreshError{
+				Class:   entra.ClassTransient,
+				Message: ShortLived(req.Account).Text,
+				Time:    now.UTC(),
+			},
+			generation: reg.Generation,
+		})
 	}
 	return after, nil
 }
@@ -115,45 +118,53 @@ func (r *Refresher) unchanged(ctx context.Context, name, generation string) bool
 	return err == nil && e != nil && e.Generation == generation
 }
 
-// noteFailure remembers a failed refresh, each class where it belongs, and returns
-// its problem. The tokens stay as they are.
-func (r *Refresher) noteFailure(ctx context.Context, req TokenRequest, e *account.Entry, err error) error {
-	failure, retryAfter := account.NewRefreshError(err, time.Now())
+// noteFailure remembers a failed refresh, each class where it belongs, and returns its
+// problem. The tokens stay as they are. What a registration that is gone failed at is
+// not remembered.
+func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry, err error) error {
+	f := newFailure(reg, req, err)
+	if r.backoff.noteMount(f) {
+		r.ClientRejected(f.EntraCode())
+	}
+	key := backoffKey{req.Account, req.Role, ""}
 	switch {
-	case failure.Class == entra.ClassClient:
-		if r.backoff.noteClient(failure, retryAfter) {
-			r.ClientRejected(failure.EntraCode())
-		}
-	case req.Claims != "" && aboutClaims(failure.Class):
-		// It is the challenge that Entra refuses: an ordinary refresh may work.
-		r.backoff.noteClaims(req.backoffKey(), failure)
-	case failure.Lasts():
-		if err := r.storeFailure(ctx, req, e.Generation, failure); err != nil {
+	case f.Class == entra.ClassClient:
+	case req.Claims != "" && f.Class != entra.ClassTransient:
+		// The claims are the caller's choice: an ordinary refresh may work, and decides
+		// what becomes of the account.
+		f.retryAfter = forceRetry
+		r.backoff.note(req.backoffKey(), f)
+	case f.Lasts() && f.generation == r.config.Generation():
+		if err := r.storeFailure(ctx, req, e.Generation, f.RefreshError); err != nil {
 			r.log.Warn("a refusal by Entra could not be stored", "account", req.Account, "error", err)
-			r.backoff.note(backoffKey{req.Account, req.Role, ""}, failure, retryAfter)
+			r.backoff.note(key, f)
 		}
 	default:
-		r.backoff.note(backoffKey{req.Account, req.Role, ""}, failure, retryAfter)
-	}
-	if retryAfter > 0 {
-		r.backoff.pause(failure.Time.Add(retryAfter))
+		r.backoff.note(key, f)
 	}
 	r.log.Warn("refresh failed", "account", req.Account, "role", req.Role,
-		"word", failure.ProblemCode(), "code", failure.EntraCode(), "correlation_id", failure.CorrelationID)
-	return failure.Problem(req.Account, req.Role, e)
+		"word", f.ProblemCode(), "code", f.EntraCode(), "correlation_id", f.CorrelationID)
+	return f.Problem(req.Account, req.Role, e)
 }
 
-// aboutClaims tells the refusals that a claims challenge can cause by itself.
-func aboutClaims(class entra.Class) bool {
-	return class == entra.ClassResource || class == entra.ClassBlocked || class == entra.ClassRequest
+func newFailure(reg *config.Registration, req TokenRequest, err error) failure {
+	refused, retryAfter := account.NewRefreshError(err, time.Now())
+	f := failure{RefreshError: refused, retryAfter: retryAfter, generation: reg.Generation}
+	switch refused.Class {
+	case entra.ClassResource, entra.ClassBlocked, entra.ClassRequest:
+		refused.Scopes = req.Scopes
+	}
+	var answer *entra.Error
+	f.noAnswer = refused.Class == entra.ClassTransient && errors.As(err, &answer) && answer.NoAnswer()
+	return f
 }
 
-func (r *Refresher) storeFailure(ctx context.Context, req TokenRequest, generation string, failure *account.RefreshError) error {
+func (r *Refresher) storeFailure(ctx context.Context, req TokenRequest, generation string, refused *account.RefreshError) error {
 	_, err := r.accounts.Update(ctx, req.Account, func(e *account.Entry) (*account.Entry, error) {
 		if e == nil || e.Generation != generation {
 			return nil, account.ErrNoChange
 		}
-		e.Refused(req.Role, failure)
+		e.Refused(req.Role, refused)
 		return e, nil
 	})
 	return err

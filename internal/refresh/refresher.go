@@ -47,7 +47,7 @@ func New(conf *config.Store, accounts *account.Store, node *lifecycle.Node, work
 		work:           work,
 		log:            log,
 		locks:          store.NewLocks(),
-		backoff:        newBackoff(),
+		backoff:        newBackoff(conf.Generation),
 	}
 }
 
@@ -122,8 +122,16 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 			Command: problem.LoginCommand(req.Account),
 		}
 	}
-	if failure := r.backoff.blocked(e, req, now); failure != nil {
-		return nil, failure.Problem(req.Account, req.Role, e)
+	if refused := r.backoff.blocked(e, req, now); refused != nil {
+		return nil, refused.Problem(req.Account, req.Role, e)
+	}
+	if e.CheckRole(req.Account, req.Role) != nil { // unless roles that it has are gone
+		if e, err = r.accounts.Prune(ctx, req.Account); err != nil {
+			return nil, err
+		}
+		if err := e.CheckRole(req.Account, req.Role); err != nil {
+			return nil, err
+		}
 	}
 	return r.exchange(ctx, reg, req, e)
 }
@@ -141,11 +149,13 @@ func (r *Refresher) ConfigChanged() { r.backoff.forgetAll() }
 
 // ShowClientError shows a refusal of the client at a sign-in, which stops nobody's
 // refresh: anyone who may start a login could otherwise stop the mount.
-func (r *Refresher) ShowClientError(failure *account.RefreshError) { r.backoff.showClient(failure) }
+func (r *Refresher) ShowClientError(refused *account.RefreshError, generation uint64) {
+	r.backoff.showClient(refused, generation)
+}
 
 // ClientError is what Entra says while it refuses the client, and since when; nil if
 // it does not.
-func (r *Refresher) ClientError() (failure *account.RefreshError, since time.Time) {
+func (r *Refresher) ClientError() (refused *account.RefreshError, since time.Time) {
 	return r.backoff.clientError()
 }
 

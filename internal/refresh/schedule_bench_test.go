@@ -20,7 +20,7 @@ func BenchmarkSchedule(b *testing.B) {
 	fill := func() (*schedule, *rand.Rand) {
 		s, random := newSchedule(), rand.New(rand.NewPCG(1, 2))
 		for _, name := range names {
-			s.set(name, day(random))
+			s.set(name, day(random), idle)
 		}
 		return s, random
 	}
@@ -29,7 +29,7 @@ func BenchmarkSchedule(b *testing.B) {
 		b.ReportAllocs()
 		b.ResetTimer()
 		for b.Loop() {
-			s.set(names[random.IntN(accounts)], day(random))
+			s.set(names[random.IntN(accounts)], day(random), idle)
 		}
 	})
 	b.Run("take and set", func(b *testing.B) {
@@ -41,7 +41,7 @@ func BenchmarkSchedule(b *testing.B) {
 			if !ok {
 				b.Fatal("nothing is due")
 			}
-			s.set(name, day(random))
+			s.set(name, day(random), idle)
 		}
 	})
 	b.Run("nothing due", func(b *testing.B) {

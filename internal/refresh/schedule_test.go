@@ -16,19 +16,19 @@ func TestSchedule(t *testing.T) {
 	start := time.Unix(1_800_000_000, 0)
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
-		key := fmt.Sprint(random.IntN(200))
+		key, urgency := fmt.Sprint(random.IntN(200)), urgency(0)
 		at := start.Add(time.Duration(random.IntN(1000)) * time.Second)
 		switch random.IntN(4) {
 		case 0:
-			s.set(key, at)
+			s.set(key, at, urgency)
 			want[key] = at
 		case 1:
-			s.setEarlier(key, at)
+			s.setEarlier(key, at, urgency)
 			if old, ok := want[key]; !ok || at.Before(old) {
 				want[key] = at
 			}
 		case 2:
-			s.set(key, time.Time{})
+			s.drop(key)
 			delete(want, key)
 		case 3:
 			earliest := time.Time{}
@@ -46,9 +46,32 @@ func TestSchedule(t *testing.T) {
 			}
 			delete(want, key)
 		}
-		if s.len() != len(want) {
-			t.Fatalf("%d are scheduled, want %d", s.len(), len(want))
+		if len(s.byKey) != len(want) {
+			t.Fatalf("%d are scheduled, want %d", len(s.byKey), len(want))
 		}
 	}
 }
 
+// TestScheduleUrgency: of what is due, tokens in use come first; what is parked is known
+// and never due.
+func TestScheduleUrgency(t *testing.T) {
+	s, now := newSchedule(), time.Unix(1_800_000_000, 0)
+	s.set("idle", now.Add(-time.Hour), idle)
+	s.set("used", now, inUse)
+	s.set("parked", time.Time{}, idle)
+	if !s.next().Equal(now.Add(-time.Hour)) {
+		t.Errorf("next is %s", s.next())
+	}
+	for _, want := range []string{"used", "idle", ""} {
+		if got, _ := s.take(now); got != want {
+			t.Errorf("took %q, want %q", got, want)
+		}
+	}
+	if !s.has("parked") || s.has("used") {
+		t.Error("what is parked is lost, or what was taken is not")
+	}
+	s.setEarlier("parked", now, inUse)
+	if got, _ := s.take(now); got != "parked" {
+		t.Errorf("took %q", got)
+	}
+}

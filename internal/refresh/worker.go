@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,6 +26,11 @@ const (
 
 	// idleWait is how long the worker sleeps when nothing is scheduled.
 	idleWait = time.Hour
+
+	// auditInterval is how often the schedule is held against the index, and auditPart how
+	// many accounts are looked at before others have their turn.
+	auditInterval = time.Hour
+	auditPart     = 1000
 
 	// jobTimeout bounds one account's refresh in the background, with its storage.
 	jobTimeout = 2*lifecycle.StorageGrace + 2*time.Minute
@@ -46,13 +52,20 @@ type Worker struct {
 	mu       sync.Mutex // guards the fields below; not held across storage or network
 	schedule *schedule  // by account name
 	use      map[string]*use
-	running  int // refreshes under way
+	busy     map[string]*job // refreshes under way
 }
 
 // use is what is known of an account's readers since its last refresh.
 type use struct {
 	lastRead time.Time
 	tokens   map[string]time.Time // by role: when the token that was read was obtained
+}
+
+// job is a refresh under way. What becomes of its account meanwhile is scheduled when it
+// ends.
+type job struct {
+	latest *account.Entry // nil: it did not change
+	gone   bool
 }
 
 // NewWorker returns a worker that rests until it is started and set active.
@@ -67,6 +80,7 @@ func NewWorker(refresher *Refresher) *Worker {
 		build:     make(chan struct{}, 1),
 		schedule:  newSchedule(),
 		use:       map[string]*use{},
+		busy:      map[string]*job{},
 	}
 }
 
@@ -74,6 +88,7 @@ func NewWorker(refresher *Refresher) *Worker {
 func (w *Worker) Start() {
 	w.work.Go(w.run)
 	w.work.Go(w.runBuilds)
+	w.work.Go(w.runAudits)
 }
 
 // SetActive starts or stops the work, as the node may write or not.
@@ -119,7 +134,7 @@ func (w *Worker) TokenRead(req TokenRequest, t *account.CachedToken, reg *config
 	u.lastRead = now
 	u.tokens[req.Role] = t.ObtainedAt
 	if reg.BackgroundRefresh {
-		w.schedule.setEarlier(req.Account, t.RefreshAt(reg.RefreshMargin, rand.Float64()))
+		w.schedule.setEarlier(req.Account, t.RefreshAt(reg.RefreshMargin, rand.Float64()), inUse)
 		notify(w.wake)
 	}
 }
@@ -134,12 +149,19 @@ func (w *Worker) AccountChanged(name string, _, after *account.Entry) {
 	defer w.mu.Unlock()
 	if after == nil {
 		delete(w.use, name)
-		w.schedule.set(name, time.Time{})
+		w.schedule.drop(name)
+	} else {
+		w.forgetReplaced(name, after)
+	}
+	if running := w.busy[name]; running != nil {
+		running.latest, running.gone = after, after == nil
 		return
 	}
-	w.forgetReplaced(name, after)
-	w.schedule.set(name, w.nextDue(name, after, time.Now()))
-	notify(w.wake)
+	if after != nil {
+		next := w.nextDue(name, after, nil, time.Now())
+		w.schedule.set(name, next.at, next.urgency)
+		notify(w.wake)
+	}
 }
 
 // forgetReplaced drops what was noted of the readers of tokens that are not cached
@@ -182,18 +204,23 @@ func (w *Worker) dispatch(now time.Time) time.Duration {
 	if !w.active.Load() {
 		return idleWait
 	}
-	if paused := w.refresher.backoff.pausedUntil(); paused.After(now) {
-		return paused.Sub(now)
+	closedUntil, oneAtATime := w.refresher.backoff.gate()
+	if closedUntil.After(now) {
+		return closedUntil.Sub(now)
 	}
-	for w.running < w.ceiling() {
+	limit := w.ceiling()
+	if oneAtATime {
+		limit = 1
+	}
+	for len(w.busy) < limit {
 		name, ok := w.schedule.take(now)
 		if !ok {
 			break
 		}
-		w.running++
-		go w.refreshAccount(name)
+		w.busy[name] = &job{}
+		w.work.Go(func() { w.refreshAccount(name) })
 	}
-	if next := w.schedule.next(); !next.IsZero() && w.running < w.ceiling() {
+	if next := w.schedule.next(); !next.IsZero() && len(w.busy) < limit {
 		return min(idleWait, max(0, next.Sub(now)))
 	}
 	return idleWait // a refresh that ends wakes the worker
@@ -206,82 +233,98 @@ func (w *Worker) ceiling() int {
 	return 1
 }
 
-// refreshAccount does what is due for one account and schedules what comes next.
+// refreshAccount does what is due for one account and schedules what comes next. It is the
+// one way back onto the schedule for whom dispatch took off it.
 func (w *Worker) refreshAccount(name string) {
-	defer func() {
-		w.mu.Lock()
-		w.running--
-		w.mu.Unlock()
-		notify(w.wake)
-	}()
 	ctx, cancel := context.WithTimeout(context.Background(), jobTimeout)
 	defer cancel()
-	e, err := w.refreshDue(ctx, name)
-	if e == nil {
-		w.postpone(name, err)
-		return
+	e, worked, err := w.refreshDue(ctx, name)
+	var scopes roleScopes
+	if err == nil && e != nil {
+		scopes, err = w.scopesOf(ctx, e)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.active.Load() {
-		w.schedule.set(name, w.nextDue(name, e, time.Now()))
+	running := w.busy[name]
+	delete(w.busy, name)
+	defer notify(w.wake)
+	now := time.Now()
+	if running.latest != nil {
+		e = running.latest
+	}
+	switch {
+	case !w.active.Load() || running.gone:
+	case err != nil && !problem.Internal(err): // not configured: a config write makes the schedule anew
+		w.schedule.set(name, time.Time{}, idle)
+	case err != nil:
+		w.log.Warn("background refresh put off", "account", name, "error", err)
+		w.schedule.set(name, now.Add(storageRetry), idle)
+	case e != nil:
+		next := w.nextDue(name, e, scopes, now)
+		if !worked && !next.at.IsZero() {
+			next.at = later(next.at, now.Add(backoffMin)) // never into the past
+		}
+		w.schedule.set(name, next.at, next.urgency)
 	}
 }
 
-// refreshDue refreshes what is due for the account, if anything is. It returns the
-// account as it is afterwards, whether that worked or not; nil where that is not
-// known or the account is gone.
-func (w *Worker) refreshDue(ctx context.Context, name string) (*account.Entry, error) {
+// refreshDue refreshes what is due for the account, if anything is, and reports whether
+// that worked. It returns the account as it is afterwards, nil if it is gone.
+func (w *Worker) refreshDue(ctx context.Context, name string) (e *account.Entry, worked bool, err error) {
 	reg, err := w.config.Registration(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	e, err := w.accounts.Get(ctx, name)
-	if err != nil || e == nil {
-		return nil, err
+	if e, err = w.accounts.Get(ctx, name); err != nil || e == nil {
+		return nil, false, err
 	}
-	w.mu.Lock()
-	role, due := w.dueRole(name, e, reg.Entry, time.Now())
-	w.mu.Unlock()
-	if !due {
-		return e, nil
-	}
-	req, err := w.refresher.Request(ctx, reg, e, name, role)
+	scopes, err := w.scopesOf(ctx, e)
 	if err != nil {
-		return nil, err
-	}
-	req.background = true
-	if t := e.Tokens[role]; t != nil {
-		req.newer = t.ObtainedAt
+		return nil, false, err
 	}
 	w.mu.Lock()
+	role, due := w.dueRole(name, e, reg.Entry, scopes, time.Now())
+	req := TokenRequest{Account: name, Role: role, Scopes: scopes[role], background: true}
 	if u := w.use[name]; u != nil {
 		req.lastRead = u.lastRead
 	}
 	w.mu.Unlock()
+	if !due {
+		return e, false, nil
+	}
+	if role == "" {
+		req.Scopes = e.EffectiveScopes(reg.Entry)
+	}
+	if t := e.Tokens[role]; t != nil {
+		req.newer = t.ObtainedAt
+	}
 	after, err := w.refresher.Refresh(ctx, reg, req)
 	switch {
 	case err == nil:
-		return after, nil
+		return after, true, nil
 	case errors.Is(err, logical.ErrReadOnly):
 		w.SetActive(false)
-		return nil, err
+		return nil, false, err
 	case problem.Internal(err):
-		return nil, err
+		return nil, false, err
 	}
-	return w.accounts.Get(ctx, name)
+	e, err = w.accounts.Get(ctx, name)
+	return e, false, err
 }
 
-// postpone tries an account again after Vault's own trouble, or leaves it alone where
-// there is nothing to serve it with.
-func (w *Worker) postpone(name string, err error) {
-	if !problem.Internal(err) || !w.active.Load() || w.work.Stopping() {
-		return // not configured: a config write makes the schedule anew
+// scopesOf looks up the account's roles, those that somebody read included.
+func (w *Worker) scopesOf(ctx context.Context, e *account.Entry) (roleScopes, error) {
+	scopes := roleScopes{}
+	for _, role := range e.Roles {
+		stored, err := w.config.Roles.Get(ctx, role)
+		if err != nil {
+			return nil, err
+		}
+		if stored != nil {
+			scopes[role] = stored.Scopes
+		}
 	}
-	w.log.Warn("background refresh put off", "account", name, "error", err)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.schedule.setEarlier(name, time.Now().Add(storageRetry))
+	return scopes, nil
 }
 
 // runBuilds makes the schedule and the index when it is asked to, again and again
@@ -318,8 +361,41 @@ func (w *Worker) buildOnce(ctx context.Context) (accounts int, err error) {
 	accounts, err = w.accounts.BuildIndex(ctx, func(name string, e *account.Entry) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.schedule.set(name, w.nextDue(name, e, time.Now()))
+		if w.busy[name] != nil {
+			return
+		}
+		next := w.nextDue(name, e, nil, time.Now())
+		w.schedule.set(name, next.at, next.urgency)
 	})
 	notify(w.wake)
 	return accounts, err
+}
+
+// runAudits looks every hour for accounts that the schedule has lost.
+func (w *Worker) runAudits() {
+	for w.work.Sleep(context.Background(), auditInterval) {
+		if w.active.Load() {
+			w.audit()
+		}
+	}
+}
+
+// audit puts back every account that the index knows and the schedule does not. There is
+// none, unless this file has a fault: so it says whom it finds.
+func (w *Worker) audit() {
+	names, complete := w.accounts.Index.Names()
+	if !complete {
+		return
+	}
+	for part := range slices.Chunk(names, auditPart) {
+		w.mu.Lock()
+		for _, name := range part {
+			if !w.schedule.has(name) && w.busy[name] == nil && w.accounts.Index.Has(name) {
+				w.log.Error("an account was lost from the schedule and is put back", "account", name)
+				w.schedule.set(name, time.Now(), idle)
+			}
+		}
+		w.mu.Unlock()
+	}
+	notify(w.wake)
 }

@@ -231,8 +231,7 @@ func (c *Callback) redeem(ctx context.Context) (*entra.SignIn, error) {
 		Claims:      login.Claims,
 	})
 	if err != nil {
-		p, _ := c.s.refused(login.Account, err)
-		return nil, p
+		return nil, c.s.refused(login.Account, c.Reg, err)
 	}
 	return signIn, nil
 }

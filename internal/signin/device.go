@@ -143,9 +143,8 @@ func (s *SignIns) poll(ctx context.Context, hash string) (slower, retryAfter tim
 	case entra.ClassPending, entra.ClassTransient:
 		return refused.SlowDown(), refused.RetryAfter, nil
 	}
-	if err := s.consume(ctx, login); err != nil {
-		return 0, 0, err
+	if gone := s.consume(ctx, login); gone != nil {
+		return 0, 0, gone
 	}
-	p, _ := s.refused(login.Account, err)
-	return 0, 0, s.end(ctx, login, p)
+	return 0, 0, s.end(ctx, login, s.refused(login.Account, v.reg, err))
 }

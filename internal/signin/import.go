@@ -30,8 +30,7 @@ func (s *SignIns) Import(ctx context.Context, req Request, token entra.Secret) (
 	ask := entra.RefreshRequest{RefreshToken: token, Scopes: scopes}
 	signIn, err := v.reg.Client.RedeemRefreshToken(ctx, ask)
 	if err != nil {
-		p, _ := s.refused(req.Account, err)
-		return nil, nil, p
+		return nil, nil, s.refused(req.Account, v.reg, err)
 	}
 	if signIn.Tokens.RefreshToken == "" {
 		signIn.Tokens.RefreshToken = token

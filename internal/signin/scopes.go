@@ -43,6 +43,9 @@ func (s *SignIns) consent(ctx context.Context, req Request, v *visit, scopes []s
 	if !req.RolesNamed && v.known != nil {
 		roles = v.known.Roles
 	}
+	if len(roles) > account.MaxRoles {
+		return nil, nil, problem.Invalid("roles: at most %d, got %d", account.MaxRoles, len(roles))
+	}
 	consent = slices.Clone(scopes)
 	for _, name := range roles {
 		role, err := s.config.Roles.Get(ctx, name)

@@ -24,7 +24,7 @@ const putAttempts = 4
 // SignIns are the sign-ins of a mount.
 type SignIns struct {
 	// ClientRefused is called when Entra refuses the client at a sign-in.
-	ClientRefused func(*account.RefreshError)
+	ClientRefused func(failure *account.RefreshError, generation uint64)
 
 	config   *config.Store
 	accounts *account.Store
@@ -38,7 +38,7 @@ type SignIns struct {
 // New returns the sign-ins of a mount.
 func New(conf *config.Store, accounts *account.Store, work *lifecycle.Work, log hclog.Logger) *SignIns {
 	return &SignIns{
-		ClientRefused: func(*account.RefreshError) {},
+		ClientRefused: func(*account.RefreshError, uint64) {},
 		config:        conf,
 		accounts:      accounts,
 		logins:        accounts.Logins,
@@ -117,6 +117,7 @@ func (s *SignIns) begin(ctx context.Context, login *account.Login) error {
 		if e.Disabled {
 			return nil, problem.Disabled(login.Account)
 		}
+		login.Incarnation = e.Incarnation
 		if err := s.logins.Write(ctx, login); err != nil {
 			return nil, err
 		}
@@ -147,7 +148,7 @@ func (s *SignIns) consume(ctx context.Context, login *account.Login) error {
 		switch {
 		case err != nil:
 			return nil, err
-		case stored == nil || e == nil:
+		case stored == nil || e == nil || !e.Awaits(login):
 			return nil, e.UsedLogin(login, time.Now())
 		}
 		if err := s.logins.Delete(ctx, login.Hash()); err != nil {
@@ -173,7 +174,7 @@ func (s *SignIns) finish(ctx context.Context, reg *config.Registration, login *a
 		return nil, s.end(ctx, login, p)
 	}
 	e, err := s.store(ctx, login.Account, func(e *account.Entry, now time.Time) (*account.Entry, error) {
-		if e == nil {
+		if e == nil || e.Incarnation != login.Incarnation {
 			return nil, problem.FailedLogin("account %q was deleted meanwhile", login.Account)
 		}
 		if p := e.CheckUser(login.Account, signIn.User, reg.Entry); p != nil {
@@ -223,7 +224,7 @@ func (s *SignIns) end(ctx context.Context, login *account.Login, reason error) e
 		outcome.Code, outcome.Message, outcome.EntraCode = p.Code, p.Text, p.EntraCode
 	}
 	_, err := s.accounts.Update(ctx, login.Account, func(e *account.Entry) (*account.Entry, error) {
-		if e == nil {
+		if e == nil || e.Incarnation != login.Incarnation {
 			return nil, account.ErrNoChange
 		}
 		e.EndLogin(login, outcome, time.Now())
@@ -237,10 +238,10 @@ func (s *SignIns) end(ctx context.Context, login *account.Login, reason error) e
 }
 
 // refused is the answer to a sign-in that Entra refuses.
-func (s *SignIns) refused(name string, err error) (*problem.Error, entra.Class) {
+func (s *SignIns) refused(name string, reg *config.Registration, err error) *problem.Error {
 	failure, _ := account.NewRefreshError(err, time.Now())
 	if failure.Class == entra.ClassClient {
-		s.ClientRefused(failure)
+		s.ClientRefused(failure, reg.Generation)
 	}
-	return failure.LoginProblem(name), failure.Class
+	return failure.LoginProblem(name)
 }

@@ -6,6 +6,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,6 +15,9 @@ import (
 
 // SchemaVersion is written into every storage entry.
 const SchemaVersion = 1
+
+// ErrUnreadable is an entry that is there and cannot be decoded.
+var ErrUnreadable = errors.New("the entry cannot be decoded")
 
 // Entries are the storage entries of one mount.
 type Entries struct{ storage logical.Storage }
@@ -31,7 +35,7 @@ func (s *Entries) Read(ctx context.Context, key string, entry Entry) (bool, erro
 		return false, nil
 	}
 	if err := decode(stored.Value, entry); err != nil {
-		return false, fmt.Errorf("decode %s: %w", key, err)
+		return false, fmt.Errorf("%s: %w: %w", key, ErrUnreadable, err)
 	}
 	return true, nil
 }

@@ -1,0 +1,449 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/helper/consts"
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/entratest"
+)
+
+// What arrives late shows which account, registration or change it belongs to, and is
+// dropped where that is gone.
+
+// hangLogin completes a login whose code Entra redeems once it is let go.
+func (m *mount) hangLogin(name string, redirect entratest.Redirect) (letGo func() (*logical.Response, error)) {
+	m.t.Helper()
+	gate := make(chan struct{})
+	code := entratest.Match{Endpoint: entratest.Token, GrantType: "authorization_code"}
+	m.sim.Faults.Add(entratest.Fault{Match: code, Until: gate, Times: 1})
+	before := m.sim.Count(code)
+	done := make(chan func() (*logical.Response, error), 1)
+	go func() {
+		resp, err := m.complete(name, redirect)
+		done <- func() (*logical.Response, error) { return resp, err }
+	}()
+	eventually(m.t, "the code is at Entra", func() bool { return m.sim.Count(code) > before })
+	return func() (*logical.Response, error) {
+		close(gate)
+		return (<-done)()
+	}
+}
+
+// TestLateLogin: a sign-in that began for an account that was deleted since does not
+// land in the one that took its name.
+func TestLateLogin(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	letGo := m.hangLogin("svc", m.signIn("svc", "alice", nil))
+	m.mustDo(logical.DeleteOperation, "account/svc", nil)
+	redirect := m.signIn("svc", "bob", nil)
+	resp, err := letGo()
+	wantProblem(t, resp, err, 400, `login_failed: account "svc" was deleted meanwhile`)
+	if e := m.entry("svc"); e.SignedIn() || e.Pinned() || e.LatestLogin.Status != account.LoginPending {
+		t.Errorf("alice is in bob's account: %+v", e)
+	}
+	if resp, err := m.complete("svc", redirect); err != nil || resp.IsError() {
+		t.Errorf("bob: %s", describe(resp, err))
+	}
+}
+
+// TestLoginOfADeletedAccount: the login itself is of the account that was deleted, even
+// where its own entry could not be deleted with it.
+func TestLoginOfADeletedAccount(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	redirect := m.signIn("svc", "alice", nil)
+	key := "login/" + m.entry("svc").PendingLogins[0].StateHash
+	stored, err := m.storage.Get(context.Background(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.mustDo(logical.DeleteOperation, "account/svc", nil)
+	m.mustWrite("login/svc", nil)
+	if err := m.storage.Put(context.Background(), stored); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := m.complete("svc", redirect)
+	wantProblem(t, resp, err, 400, "login_failed: ")
+	if e := m.entry("svc"); e.SignedIn() || len(e.PendingLogins) != 1 {
+		t.Errorf("the account became %+v", e)
+	}
+}
+
+// TestEvictedLogin: one whose delete failed does not complete either.
+func TestEvictedLogin(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	oldest := m.mustWrite("login/alice", nil)["auth_url"].(string)
+	m.storage.failOn(func(op, key string) error {
+		if op == "delete" && strings.HasPrefix(key, account.LoginStoragePrefix) {
+			return errStorage
+		}
+		return nil
+	})
+	for range pendingLimit {
+		m.mustWrite("login/alice", nil)
+	}
+	m.storage.failOn(nil)
+	resp, err := m.complete("alice", m.open(oldest, "alice"))
+	wantProblem(t, resp, err, 400, "login_failed: ")
+	if m.entry("alice").SignedIn() {
+		t.Error("an evicted login completed")
+	}
+}
+
+// TestLateRefusal: what is served after a refresh that failed is the account as it is
+// then, not as it was when the read began.
+func TestLateRefusal(t *testing.T) {
+	for name, test := range map[string]struct {
+		act  func(*mount)
+		want func(t *testing.T, resp *logical.Response, err error)
+	}{
+		"disabled": {
+			func(m *mount) { m.mustWrite("account/svc", map[string]any{"disabled": true}) },
+			func(t *testing.T, resp *logical.Response, err error) {
+				wantProblem(t, resp, err, 400, "account_disabled: ")
+			},
+		},
+		"deleted": {
+			func(m *mount) { m.mustDo(logical.DeleteOperation, "account/svc", nil) },
+			func(t *testing.T, resp *logical.Response, err error) { wantProblem(t, resp, err, 404) },
+		},
+		"another's": {
+			func(m *mount) {
+				m.mustDo(logical.DeleteOperation, "account/svc", nil)
+				m.login("svc", "bob")
+			},
+			func(t *testing.T, resp *logical.Response, err error) {
+				if err == nil && resp.Data["username"] == "alice@contoso.example" {
+					t.Error("alice's token is served from bob's account")
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newConfiguredMount(t, entratest.Options{})
+			m.login("svc", "alice")
+			m.age("svc", 5*time.Minute) // valid still, and due
+			letGo := m.hangRefresh("svc", entratest.Fault{Status: 429, RetryAfter: "60"})
+			test.act(m)
+			resp, err := letGo()
+			test.want(t, resp, err)
+		})
+	}
+}
+
+// TestLateClientError: a refusal of the registration that was is no refusal of the one
+// that is.
+func TestLateClientError(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.login("bob", "bob")
+	m.expire("alice")
+	letGo := m.hangRefresh("alice", entratest.Fault{AADSTS: 7000215})
+	m.mustWrite("config", map[string]any{"client_secret": m.sim.App.Secret()})
+	later := make(chan func() (*logical.Response, error), 1)
+	go func() { // it must not share the old registration's flight
+		resp, err := m.read("token/alice")
+		later <- func() (*logical.Response, error) { return resp, err }
+	}()
+	time.Sleep(20 * time.Millisecond)
+	resp, err := letGo()
+	wantProblem(t, resp, err, 502, "client_rejected: ")
+	if resp, err := (<-later)(); err != nil || resp.IsError() {
+		t.Errorf("a reader after the config write got %s", describe(resp, err))
+	}
+	if shown := m.mustRead("config")["client_error"].(map[string]any); len(shown) != 0 {
+		t.Errorf("client_error is %v", shown)
+	}
+	m.mustReadDue("bob")
+}
+
+// TestCorrectedRole: a refusal is of the scopes that it was for.
+func TestCorrectedRole(t *testing.T) {
+	for name, fault := range map[string]entratest.Fault{
+		"no consent": {AADSTS: 65001}, "wrong": {AADSTS: 70011}, "blocked": {AADSTS: 53003},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := withRoles(t, entratest.Options{})
+			m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
+			id := m.refreshFault(fault)
+			if resp, err := m.read("token/alice/mail"); err == nil && !resp.IsError() {
+				t.Fatal("the refused role was served")
+			}
+			m.sim.Faults.Remove(id)
+			m.mustWrite("roles/mail", map[string]any{"scopes": "User.Read"})
+			m.mustRead("token/alice/mail")
+		})
+	}
+}
+
+// TestClaimsDoNotEndTheAccount: claims are the caller's choice; an ordinary refresh
+// decides what becomes of the account.
+func TestClaimsDoNotEndTheAccount(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.refreshFault(entratest.Fault{AADSTS: 50173, Times: 1})
+	resp, err := m.write("refresh/alice", map[string]any{"claims": `{"access_token":{"x":null}}`})
+	wantProblem(t, resp, err, 400, "login_required: ", "AADSTS50173")
+	if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
+		t.Errorf("the account is %v", state)
+	}
+	m.mustReadDue("alice")
+}
+
+// TestRolesAreBounded: tokens that expired leave the entry, and a 65th role is refused.
+func TestRolesAreBounded(t *testing.T) { synctest.Test(t, testRolesAreBounded) }
+
+func testRolesAreBounded(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	m.login("alice", "alice")
+	var names []string
+	for i := range 65 {
+		names = append(names, fmt.Sprintf("role%d", i))
+		m.mustWrite("roles/"+names[i], map[string]any{"scopes": "User.Read"})
+	}
+	for _, name := range names[:64] {
+		m.mustRead("token/alice/" + name)
+	}
+	resp, err := m.read("token/alice/" + names[64])
+	wantProblem(t, resp, err, 400, "invalid_request: role: ", "64")
+	resp, err = m.write("login/alice", map[string]any{"roles": strings.Join(names, ",")})
+	wantProblem(t, resp, err, 400, "invalid_request: roles: ", "64")
+	time.Sleep(2 * time.Hour)
+	m.mustRead("token/alice")
+	if n := len(m.entry("alice").Tokens); n != 1 {
+		t.Errorf("%d tokens are kept, one is alive", n)
+	}
+	m.mustRead("token/alice/" + names[0])
+	m.mustDo(logical.DeleteOperation, "roles/"+names[1], nil)
+	m.mustRead("token/alice/" + names[64]) // there is room again
+}
+
+// TestStopWhileStorageFails: a rotated refresh token that storage refuses while the
+// backend stops is written before Clean returns.
+func TestStopWhileStorageFails(t *testing.T) { synctest.Test(t, testStopWhileStorageFails) }
+
+func testStopWhileStorageFails(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.login("alice", "alice")
+	letGo := m.inFlight("alice")
+	mended := time.Now().Add(3 * time.Second)
+	m.storage.failOn(func(op, key string) error {
+		if op == "put" && time.Now().Before(mended) {
+			return errStorage
+		}
+		return nil
+	})
+	cleaned := make(chan struct{})
+	started := time.Now()
+	go func() {
+		m.b.Cleanup(context.Background())
+		close(cleaned)
+	}()
+	synctest.Wait()
+	_, _ = letGo()
+	<-cleaned
+	if took := time.Since(started); took < 3*time.Second || took > cleanTimeout {
+		t.Errorf("Clean took %s", took)
+	}
+	m.storage.failOn(nil)
+	m.start()
+	m.mustReadDue("alice")
+}
+
+// TestUnsavedOutlivesAnotherWrite: a change that was remembered while somebody else
+// held the account's lock is not forgotten by that one's write.
+func TestUnsavedOutlivesAnotherWrite(t *testing.T) {
+	synctest.Test(t, testUnsavedOutlivesAnotherWrite)
+}
+
+func testUnsavedOutlivesAnotherWrite(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.login("alice", "alice")
+	letGo := m.inFlight("alice")
+	written := make(chan struct{})
+	hung := make(chan struct{})
+	first := true
+	m.storage.failOn(func(op, key string) error {
+		if op == "put" && first {
+			first = false
+			close(hung)
+			time.Sleep(3 * time.Minute)
+		}
+		return nil
+	})
+	go func() {
+		defer close(written)
+		m.mustWrite("account/alice", map[string]any{"metadata": "a=b"})
+	}()
+	<-hung
+	_, _ = letGo()
+	<-written
+	m.storage.failOn(nil)
+	time.Sleep(time.Minute) // what is unsaved is saved
+	m.restart()
+	m.mustReadDue("alice")
+	if m.entry("alice").Metadata["a"] != "b" {
+		t.Error("the other write was lost")
+	}
+}
+
+// TestSlowReaderDeletesNothing: what a reader took from storage long ago says nothing
+// about what is unsaved now.
+func TestSlowReaderDeletesNothing(t *testing.T) { synctest.Test(t, testSlowReaderDeletesNothing) }
+
+func testSlowReaderDeletesNothing(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.login("alice", "alice")
+	m.b.InvalidateKey(context.Background(), "account/alice")
+	taken, resume, read := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	first, refuse := true, false
+	m.storage.failOn(func(op, key string) error {
+		switch {
+		case op == "got" && first:
+			first = false
+			close(taken)
+			<-resume
+		case op == "put" && refuse:
+			return errStorage
+		}
+		return nil
+	})
+	go func() {
+		defer close(read)
+		m.mustRead("account/alice")
+	}()
+	<-taken
+	m.login("alice", "alice") // another generation
+	refuse = true
+	m.mustWrite("refresh/alice", nil) // rotated, and in memory only
+	close(resume)
+	<-read
+	refuse = false
+	time.Sleep(time.Minute)
+	m.storage.failOn(nil)
+	m.restart()
+	m.mustReadDue("alice")
+}
+
+// TestUnreadableAccount: one entry that cannot be decoded is listed as such, and takes
+// nothing from the others.
+func TestUnreadableAccount(t *testing.T) { synctest.Test(t, testUnreadableAccount) }
+
+func testUnreadableAccount(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
+	m.login("alice", "alice")
+	bad := &logical.StorageEntry{Key: "account/aaa", Value: []byte(`{"version":1,"generation":5}`)}
+	if err := m.storage.Put(context.Background(), bad); err != nil {
+		t.Fatal(err)
+	}
+	m.restart()
+	time.Sleep(2 * time.Hour)
+	resp, err := m.do(context.Background(), logical.ListOperation, "account/", nil)
+	if err != nil || len(resp.Warnings) != 0 {
+		t.Fatalf("the index is not complete: %v, %v", resp, err)
+	}
+	info := resp.Data["key_info"].(map[string]any)
+	if state := info["aaa"].(map[string]any)["state"]; state != "unreadable" {
+		t.Errorf("it is listed as %v", state)
+	}
+	if n := m.refreshRequests(); n < 1 {
+		t.Error("alice is not kept alive")
+	}
+	if n := strings.Count(m.log.String(), "account=aaa"); n != 1 {
+		t.Errorf("it is logged %d times", n)
+	}
+}
+
+// TestLoginNeverHandedOutIsSwept: its account's write and the undo both failed.
+func TestLoginNeverHandedOutIsSwept(t *testing.T) { synctest.Test(t, testLoginNeverHandedOutIsSwept) }
+
+func testLoginNeverHandedOutIsSwept(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.storage.failOn(func(op, key string) error {
+		if op == "put" && strings.HasPrefix(key, "account/") || op == "delete" {
+			return errStorage
+		}
+		return nil
+	})
+	if resp, err := m.write("login/alice", nil); err == nil && !resp.IsError() {
+		t.Fatal("the login was handed out")
+	}
+	m.storage.failOn(nil)
+	if keys := m.storage.keys(t); len(keys) != 2 {
+		t.Fatalf("stored: %q", keys)
+	}
+	time.Sleep(time.Hour)
+	if keys := m.storage.keys(t); len(keys) != 1 {
+		t.Errorf("stored: %q", keys)
+	}
+}
+
+// TestDemotedDuringTheBuild: an index that was begun while this node might write is not
+// complete once it may not.
+func TestDemotedDuringTheBuild(t *testing.T) { synctest.Test(t, testDemotedDuringTheBuild) }
+
+func testDemotedDuringTheBuild(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.b.Cleanup(context.Background())
+	building, resume := make(chan struct{}), make(chan struct{})
+	first := true
+	m.storage.failOn(func(op, key string) error {
+		if op == "got" && key == "account/alice" && first {
+			first = false
+			close(building)
+			<-resume
+		}
+		return nil
+	})
+	m.start()
+	<-building
+	m.system.setState(consts.ReplicationPerformanceSecondary)
+	if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
+		t.Fatal(err)
+	}
+	close(resume)
+	synctest.Wait()
+	if names, complete := m.b.accounts.Index.Names(); complete {
+		t.Errorf("the index of a secondary is complete: %q", names)
+	}
+}
+
+// TestOnlyAPinCreates: anything else on a name that is not there is a mistake.
+func TestOnlyAPinCreates(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	for _, fields := range []map[string]any{
+		{"disabled": true}, {"metadata": "a=b"}, {"username": ""}, {"object_id": " "}, nil,
+	} {
+		resp, err := m.write("account/alcie", fields)
+		wantProblem(t, resp, err, 404, `no account "alcie" in this mount`)
+	}
+	if keys := m.storage.keys(t); len(keys) != 1 {
+		t.Errorf("stored: %q", keys)
+	}
+	m.mustWrite("account/alice", map[string]any{"username": "alice@contoso.example", "metadata": "a=b"})
+	m.mustWrite("account/alice", map[string]any{"disabled": true})
+}
+
+// TestNamesWithDots: storage refuses them, and so does the engine, by the field's name.
+func TestNamesWithDots(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	for path, field := range map[string]string{
+		"login/a..b": "account", "account/a..b": "account", "token/a..b": "account",
+		"token/alice/a..b": "role", "roles/a..b": "role", "refresh/alice/a..b": "role",
+		"callback/a..b": "account", "device/a..b": "account", "import/a..b": "account",
+	} {
+		resp, err := m.write(path, map[string]any{"scopes": "User.Read"})
+		wantProblem(t, resp, err, 400, "invalid_request: "+field+": ", `".."`)
+	}
+}
