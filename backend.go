@@ -188,6 +188,11 @@ func (b *backend) HandleRequest(ctx context.Context, req *logical.Request) (*log
 	if p := checkNames(req.Path); p != nil {
 		return b.answerError(p)
 	}
+	if req.Path == callbackPath {
+		if err := checkParameters(req.Data); err != nil {
+			return b.problemPage(problem.Of(err)).response()
+		}
+	}
 	resp, err := b.Backend.HandleRequest(ctx, req)
 	if err != nil {
 		return b.answerError(err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -44,16 +45,14 @@ func (b *backend) pathBrowserCallback() *framework.Path {
 			MediaType:   "text/html",
 		}}
 	}
-	// A parameter given twice arrives as a list by GET and joined with a comma by form
-	// POST: as lists both can be refused. A description may have commas.
-	words, text := framework.TypeCommaStringSlice, framework.TypeStringSlice
+	text := framework.TypeString
 	fields := map[string]*framework.FieldSchema{
-		"code":              field(words, "Authorization code from Entra."),
-		"state":             field(words, "State of the login."),
-		"iss":               field(words, "Issuer of the response (RFC 9207)."),
-		"error":             field(words, "Error code from Entra."),
+		"code":              field(text, "Authorization code from Entra."),
+		"state":             field(text, "State of the login."),
+		"iss":               field(text, "Issuer of the response (RFC 9207)."),
+		"error":             field(text, "Error code from Entra."),
 		"error_description": field(text, "Error text from Entra."),
-		"error_subcode":     field(words, "Detail of the error from Entra."),
+		"error_subcode":     field(text, "Detail of the error from Entra."),
 		"error_uri":         field(text, "Not used."),
 		"session_state":     field(text, "Not used."),
 		"client_info":       field(text, "Not used."),
@@ -226,7 +225,7 @@ func (b *backend) handleBrowserCallback(ctx context.Context, req *logical.Reques
 // browserCallback finds the page to show. On the first visit nothing is written: the
 // login is consumed when the person confirms or cancels.
 func (b *backend) browserCallback(ctx context.Context, req *logical.Request, d *framework.FieldData) (*page, error) {
-	resp, err := browserResponse(d)
+	resp, err := authorizationResponse(func(name string) string { return d.Get(name).(string) })
 	if err != nil {
 		return nil, err
 	}
@@ -258,21 +257,39 @@ func (b *backend) browserCallback(ctx context.Context, req *logical.Request, d *
 	return b.donePage(login, e), nil
 }
 
-// browserResponse reads the parameters of the browser's visit.
-func browserResponse(d *framework.FieldData) (*signin.AuthorizationResponse, error) {
-	values := map[string]string{}
-	for _, name := range []string{
-		"code", "state", "iss", "error", "error_description", "error_subcode",
-	} {
-		given := d.Get(name).([]string)
+// maxParameter is how long a parameter of the browser's visit may be, in bytes. Entra's
+// longest, the code, has some 2 KiB.
+const maxParameter = 16 << 10
+
+// checkParameters looks at the raw parameters of the browser's visit before the framework
+// does: anybody may send them. One that is given twice arrives as a list by GET and joined
+// with a comma by form POST, and a comma stands in none of those that decide.
+func checkParameters(raw map[string]any) error {
+	for name, value := range raw {
+		text, isText := value.(string)
+		list, isList := value.([]any)
 		switch {
-		case len(given) > 1:
-			return nil, problem.Invalid("%s: is given twice", name)
-		case len(given) == 1:
-			values[name] = given[0]
+		case isList && len(list) > 1:
+			return problem.Invalid("%s: is given twice", shortName(name))
+		case !isText:
+			return problem.Invalid("%s: must be text", shortName(name))
+		case len(text) > maxParameter:
+			return problem.Invalid("%s: is longer than %d bytes", shortName(name), maxParameter)
+		case slices.Contains(singleParameters, name) && strings.Contains(text, ","):
+			return problem.Invalid("%s: is given twice", name)
 		}
 	}
-	return authorizationResponse(func(name string) string { return values[name] })
+	return nil
+}
+
+var singleParameters = []string{"code", "state", "iss", "error", "error_subcode", "decision"}
+
+// shortName keeps a parameter that the engine does not know out of the answer.
+func shortName(name string) string {
+	if slices.Contains(singleParameters, name) || name == "error_description" {
+		return name
+	}
+	return "a parameter"
 }
 
 const callbackHelp = `

@@ -4,9 +4,10 @@
 path "entra/login/{{identity.entity.name}}" {
   capabilities = ["read", "update"]
   denied_parameters = {
-    "scopes"       = []
-    "redirect_uri" = []
-    "claims"       = []
+    "scopes"        = []
+    "redirect_uri"  = []
+    "response_mode" = []
+    "claims"        = []
   }
 }
 path "entra/callback/{{identity.entity.name}}" {
