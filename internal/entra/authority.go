@@ -14,12 +14,44 @@ import (
 
 const defaultEnvironment = "AzurePublicCloud"
 
-// environmentHosts is from Microsoft's "National clouds" page; the names are those of Vault's own
-// azure engine.
-var environmentHosts = map[string]string{
-	defaultEnvironment:       "login.microsoftonline.com",
-	"AzureUSGovernmentCloud": "login.microsoftonline.us",
-	"AzureChinaCloud":        "login.partner.microsoftonline.cn",
+// cloud is one of Microsoft's separate clouds: its name in Vault's own azure engine, and the hosts
+// that issue for each other there. The first is the one that discovery names.
+type cloud struct {
+	name  string
+	hosts []string
+}
+
+// clouds are from Microsoft's "National clouds" page and from MSAL's list of trusted hosts. Tokens
+// of v1 are issued by sts.windows.net, and by a host of its own in China.
+var clouds = []cloud{
+	{defaultEnvironment, []string{"login.microsoftonline.com", "login.windows.net",
+		"login.microsoft.com", "sts.windows.net"}},
+	{"AzureUSGovernmentCloud", []string{"login.microsoftonline.us", "login.usgovcloudapi.net",
+		"login-us.microsoftonline.com", "sts.windows.net"}},
+	{"AzureChinaCloud", []string{"login.partner.microsoftonline.cn", "login.chinacloudapi.cn",
+		"sts.chinacloudapi.cn"}},
+	{"BleuCloud", []string{"login.sovcloud-identity.fr"}},
+	{"DelosCloud", []string{"login.sovcloud-identity.de"}},
+	{"GovSGCloud", []string{"login.sovcloud-identity.sg"}},
+}
+
+// Environments are the names that Config.Environment may have.
+func Environments() []string {
+	var names []string
+	for _, c := range clouds {
+		names = append(names, c.name)
+	}
+	return names
+}
+
+// environmentHost is the host of an environment; "" = there is none of that name.
+func environmentHost(name string) string {
+	for _, c := range clouds {
+		if c.name == name {
+			return c.hosts[0]
+		}
+	}
+	return ""
 }
 
 // personalTenant is the `tid` of everybody with a personal Microsoft account.
@@ -43,9 +75,10 @@ func isSharedTenant(tenant string) bool {
 
 // authority is where a client signs people in, as far as configuration tells.
 type authority struct {
-	base   string // discovery is at base + /.well-known/openid-configuration
-	tenant string // a GUID, a domain or common, organizations, consumers; "" = whatever stands behind base
-	custom bool   // base is Config.AuthorityURL: endpoints come from discovery
+	base string // discovery is at base + /.well-known/openid-configuration
+	// a GUID, a domain or common, organizations, consumers; "" = whatever stands behind base
+	tenant string
+	custom bool // base is Config.AuthorityURL: endpoints come from discovery
 }
 
 func newAuthority(c Config) authority {
@@ -53,11 +86,29 @@ func newAuthority(c Config) authority {
 	if c.AuthorityURL != "" {
 		return authority{base: strings.TrimRight(c.AuthorityURL, "/"), tenant: tenant, custom: true}
 	}
-	host := environmentHosts[environmentName(c.Environment)]
+	host := environmentHost(environmentName(c.Environment))
 	return authority{base: "https://" + host + "/" + tenant + "/v2.0", tenant: tenant}
 }
 
 func (a authority) discoveryURL() string { return a.base + "/.well-known/openid-configuration" }
+
+// host is that of an authority's URL, "" where it cannot be read.
+func (a authority) host() string {
+	u, err := url.Parse(a.base)
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// isLoopback reports whether the authority is on this machine, where a simulator of Entra may be.
+func (a authority) isLoopback() bool {
+	u, err := url.Parse(a.base)
+	return err == nil && IsLoopback(u.Hostname())
+}
+
+// isEntra reports whether the authority is Entra ID, External ID or B2C by its host.
+func (a authority) isEntra() bool { return isEntraHost(a.host()) || a.isCustomerDirectory() }
 
 // path is that of an authority's URL; its first segment is the tenant.
 func (a authority) path() string {
@@ -71,9 +122,8 @@ func (a authority) path() string {
 // isCustomerDirectory reports whether it is an External ID or B2C authority, where it is not
 // documented which issuer the signing keys bear.
 func (a authority) isCustomerDirectory() bool {
-	u, err := url.Parse(a.base)
-	return err == nil &&
-		(strings.HasSuffix(u.Host, ".ciamlogin.com") || strings.HasSuffix(u.Host, ".b2clogin.com"))
+	host := a.host()
+	return strings.HasSuffix(host, ".ciamlogin.com") || strings.HasSuffix(host, ".b2clogin.com")
 }
 
 // loopbackHTTP reports whether plain http may be used: only where the operator wrote it, in the URL
@@ -89,9 +139,11 @@ type discovery struct {
 	TokenURL         string `json:"token_endpoint"`
 	KeysURL          string `json:"jwks_uri"`
 	// RFC 8628 section 4; "" = none
-	DeviceURL   string   `json:"device_authorization_endpoint"`
-	AuthMethods []string `json:"token_endpoint_auth_methods_supported"`
-	Scopes      []string `json:"scopes_supported"`
+	DeviceURL     string   `json:"device_authorization_endpoint"`
+	AuthMethods   []string `json:"token_endpoint_auth_methods_supported"`
+	AssertionAlgs []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	CloudInstance string   `json:"cloud_instance_name"` // Entra's alone
+	Scopes        []string `json:"scopes_supported"`
 	// RFC 9207 section 3
 	PromisesIssuer bool `json:"authorization_response_iss_parameter_supported"`
 }
@@ -130,7 +182,7 @@ func (c *Client) Verify(ctx context.Context) error {
 
 // fetchDiscovery is the fetch behind Client.discovery.
 func (c *Client) fetchDiscovery(ctx context.Context) (*discovery, error) {
-	from := c.authority.discoveryURL()
+	from := c.forApp(c.authority.discoveryURL())
 	body, err := c.getDocument(ctx, from)
 	if err != nil {
 		return nil, err
@@ -226,7 +278,7 @@ func issuerFits(base, issuer string) bool {
 	case i.Host == b.Host:
 		return version == restBase
 	}
-	return isEntraHost(b.Host) && isEntraHost(i.Host)
+	return sameCloud(b.Host, i.Host)
 }
 
 // tenantFits reports whether the issuer of an authority for the tenant asked can name this one. A
@@ -244,17 +296,28 @@ func splitTenant(path string) (tenant, rest string) {
 	return tenant, rest
 }
 
-// isEntraHost reports whether a host is one of those that issue for each other: the clouds' and
-// those of v1 tokens and older names.
+// isEntraHost reports whether a host is one of a cloud's.
 func isEntraHost(host string) bool {
-	for _, known := range environmentHosts {
-		if host == known {
-			return true
-		}
+	return slices.ContainsFunc(clouds, func(c cloud) bool { return slices.Contains(c.hosts, host) })
+}
+
+// sameCloud reports whether two hosts issue for each other.
+func sameCloud(a, b string) bool {
+	return slices.ContainsFunc(clouds, func(c cloud) bool {
+		return slices.Contains(c.hosts, a) && slices.Contains(c.hosts, b)
+	})
+}
+
+// forApp adds the application's id to the URL of discovery or keys on a cloud's host. The keys of
+// an app with claims mapping or a SAML certificate stand nowhere else ("Customize claims emitted in
+// tokens", validate tokens with a custom signing key); for others it makes no difference.
+func (c *Client) forApp(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || !isEntraHost(u.Host) || u.Query().Has("appid") {
+		return raw
 	}
-	return slices.Contains(
-		[]string{"sts.windows.net", "login.windows.net", "login.microsoft.com",
-			"sts.chinacloudapi.cn"},
-		host,
-	)
+	query := u.Query()
+	query.Set("appid", c.cfg.ClientID)
+	u.RawQuery = query.Encode()
+	return u.String()
 }

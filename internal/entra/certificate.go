@@ -32,8 +32,9 @@ type Certificate struct {
 	NotBefore  time.Time // UTC
 	NotAfter   time.Time // UTC
 
-	key *rsa.PrivateKey
-	x5t string // base64url SHA-256 of the certificate
+	key     *rsa.PrivateKey
+	x5t     string // base64url SHA-256 of the certificate
+	x5tSHA1 string // base64url SHA-1 of it
 }
 
 // ParseCertificate reads one PEM certificate and its PEM private key: RSA of 2048 bits or more, in
@@ -73,6 +74,7 @@ func ParseCertificate(certPEM string, keyPEM Secret) (*Certificate, error) {
 		NotAfter:   leaf.NotAfter.UTC(),
 		key:        key,
 		x5t:        base64.RawURLEncoding.EncodeToString(digest[:]),
+		x5tSHA1:    base64.RawURLEncoding.EncodeToString(name[:]),
 	}, nil
 }
 
@@ -100,13 +102,19 @@ func parseKey(keyPEM Secret) (*rsa.PrivateKey, error) {
 	return ofRSA, nil
 }
 
-// assertion is a new proof for one request to the token endpoint ("Microsoft identity platform
-// application authentication certificate credentials"): PS256 over a JWT that names the certificate
-// by its SHA-256.
-func (c *Certificate) assertion(clientID, tokenURL string, now time.Time) (Secret, error) {
+// assertion is a new proof for one request to the token endpoint: at Entra PS256 over a JWT that
+// names the certificate by its SHA-256 ("Microsoft identity platform application authentication
+// certificate credentials"), elsewhere as algorithm says. RS256 goes with the SHA-1 name, for AD FS
+// and other providers know no other.
+func (c *Certificate) assertion(algorithm jose.SignatureAlgorithm, clientID, tokenURL string,
+	now time.Time) (Secret, error) {
+	name, thumbprint := jose.HeaderKey("x5t#S256"), c.x5t
+	if algorithm == jose.RS256 {
+		name, thumbprint = "x5t", c.x5tSHA1
+	}
 	signer, err := jose.NewSigner(
-		jose.SigningKey{Algorithm: jose.PS256, Key: c.key},
-		(&jose.SignerOptions{}).WithType("JWT").WithHeader("x5t#S256", c.x5t),
+		jose.SigningKey{Algorithm: algorithm, Key: c.key},
+		(&jose.SignerOptions{}).WithType("JWT").WithHeader(name, thumbprint),
 	)
 	if err != nil {
 		return "", err

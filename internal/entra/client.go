@@ -75,6 +75,21 @@ func New(cfg Config) (*Client, error) {
 // Close lets go of idle connections. Requests that are running end by themselves.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
+// WithoutCredential is the same client without its secret or certificate, and with the same
+// connections and documents. Entra wants no credential with a device code, with a code of a redirect
+// URI under the platform "Mobile and desktop applications", and with the refresh tokens that come of
+// these (AADSTS700025).
+func (c *Client) WithoutCredential() *Client {
+	public := *c
+	public.cfg.ClientSecret, public.cfg.Certificate = "", nil
+	return &public
+}
+
+// HasCredential reports whether the client proves itself at the token endpoint.
+func (c *Client) HasCredential() bool {
+	return c.cfg.ClientSecret != "" || c.cfg.Certificate != nil
+}
+
 // Format keeps the configuration's secret out of print: fmt does not ask unexported fields how they
 // want to look.
 func (c Client) Format(f fmt.State, _ rune) {

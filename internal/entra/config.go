@@ -19,8 +19,7 @@ const DefaultRequestTimeout = 10 * time.Second
 
 // Config says which app registration to be, and at which authority.
 type Config struct {
-	// AzurePublicCloud (also ""), AzureUSGovernmentCloud, AzureChinaCloud; not used with
-	// AuthorityURL
+	// one of Environments, "" = AzurePublicCloud; not used with AuthorityURL
 	Environment string
 	// GUID, verified domain, organizations, common or consumers; beside AuthorityURL an optional
 	// GUID that `tid` must equal
@@ -37,6 +36,18 @@ type Config struct {
 	RequestTimeout  time.Duration     // for one HTTP call; 0 = DefaultRequestTimeout
 	Now             func() time.Time  // nil = time.Now
 	Transport       http.RoundTripper // nil = a pooled one of the client's own, with CAPEM's roots
+}
+
+// AllowsPrompt reports whether the authority knows a value of `prompt`; "" = none is sent. create,
+// to sign up instead of in, is External ID's.
+func (c Config) AllowsPrompt(prompt string) bool {
+	switch prompt {
+	case "", "login", "none", "consent", "select_account":
+		return true
+	case "create":
+		return strings.HasSuffix(newAuthority(c).host(), ".ciamlogin.com")
+	}
+	return false
 }
 
 // FieldError names the configuration field, as the operator writes it, that cannot be used, and
@@ -78,11 +89,11 @@ func (c Config) checkClientID() *FieldError {
 }
 
 func (c Config) checkAuthority() *FieldError {
-	if _, known := environmentHosts[environmentName(c.Environment)]; !known {
+	if environmentHost(environmentName(c.Environment)) == "" {
 		return &FieldError{
 			"environment",
-			"must be AzurePublicCloud, AzureUSGovernmentCloud or AzureChinaCloud; for any " +
-				"other authority set authority_url",
+			"must be one of " + strings.Join(Environments(), ", ") +
+				"; for any other authority set authority_url",
 		}
 	}
 	if c.AuthorityURL == "" {

@@ -161,7 +161,8 @@ func TestEngineParams(t *testing.T) {
 
 // TestAuthorizeURLOffline checks the clouds' URLs, which need no network.
 func TestAuthorizeURLOffline(t *testing.T) {
-	for environment, host := range environmentHosts {
+	for _, environment := range Environments() {
+		host := environmentHost(environment)
 		c, err := New(
 			Config{Environment: environment, TenantID: "contoso.example", ClientID: testClient,
 				AuthorizeParams: map[string]string{"prompt": "consent", "domain_hint": "x"}},

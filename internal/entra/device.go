@@ -26,12 +26,14 @@ const (
 
 // DeviceCode is a sign-in that a person completes on another device (RFC 8628).
 type DeviceCode struct {
-	Code            Secret        // what is polled with
-	UserCode        string        // what the person enters
-	VerificationURI string        // where
-	Message         string        // both, in the provider's words
-	Interval        time.Duration // between two polls
-	Expiry          time.Time     // UTC
+	Code            Secret // what is polled with
+	UserCode        string // what the person enters
+	VerificationURI string // where
+	// where, with the code in it (RFC 8628 section 3.3.1); "" = not offered
+	VerificationURIComplete string
+	Message                 string        // both, in the provider's words
+	Interval                time.Duration // between two polls
+	Expiry                  time.Time     // UTC
 }
 
 // StartDevice begins a device code sign-in. The error is an *Error.
@@ -48,7 +50,7 @@ func (c *Client) StartDevice(ctx context.Context, scopes []string) (*DeviceCode,
 		}
 	}
 	a, secrets, err := c.post(ctx, provider, provider.DeviceURL,
-		url.Values{"scope": {strings.Join(withReserved(scopes), " ")}})
+		url.Values{"scope": {strings.Join(withReserved(scopes), " ")}}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -71,6 +73,8 @@ func parseDevice(body []byte, sent time.Time) (*DeviceCode, error) {
 		DeviceCode      string          `json:"device_code"`
 		UserCode        string          `json:"user_code"`
 		VerificationURI string          `json:"verification_uri"`
+		VerificationURL string          `json:"verification_url"` // v1's and Google's name of it
+		Complete        json.RawMessage `json:"verification_uri_complete"`
 		Message         string          `json:"message"`
 		ExpiresIn       json.RawMessage `json:"expires_in"`
 		Interval        json.RawMessage `json:"interval"`
@@ -80,6 +84,9 @@ func parseDevice(body []byte, sent time.Time) (*DeviceCode, error) {
 	}
 	if wire.DeviceCode == "" || wire.UserCode == "" {
 		return nil, errors.New("it holds no device_code or no user_code")
+	}
+	if wire.VerificationURI == "" {
+		wire.VerificationURI = wire.VerificationURL
 	}
 	if problem := endpointProblem(wire.VerificationURI, true); problem != "" {
 		return nil, errors.New("its verification_uri " + problem)
@@ -92,6 +99,10 @@ func parseDevice(body []byte, sent time.Time) (*DeviceCode, error) {
 		Interval:        min(seconds(wire.Interval, defaultInterval), maxInterval),
 		Expiry:          sent.Add(min(seconds(wire.ExpiresIn, defaultDeviceTTL), maxDeviceTTL)),
 	}
+	if complete := text(wire.Complete); endpointProblem(complete, true) == "" &&
+		complete == printable(complete, maxVerificationURI) {
+		device.VerificationURIComplete = complete
+	}
 	if device.Message == "" {
 		device.Message = "To sign in, open " + device.VerificationURI + " and enter the code " +
 			device.UserCode + "."
@@ -101,7 +112,7 @@ func parseDevice(body []byte, sent time.Time) (*DeviceCode, error) {
 
 // seconds reads a positive number of seconds; otherwise what it is taken to be.
 func seconds(raw json.RawMessage, otherwise time.Duration) time.Duration {
-	if d := lifetime(raw); len(raw) > 0 && d >= time.Second {
+	if d, isNumber := duration(raw); isNumber && d >= time.Second {
 		return d
 	}
 	return otherwise
@@ -119,6 +130,11 @@ func (c *Client) PollDevice(ctx context.Context, code Secret, scopes []string) (
 		"device_code": {code.Reveal()},
 		"scope":       {strings.Join(withReserved(scopes), " ")},
 	})
+	var refused *Error
+	if errors.As(err, &refused) && refused.Code == "access_denied" &&
+		(refused.Class == ClassBlocked && numbers[refused.AADSTS] == "") {
+		refused.Class = ClassSignIn // RFC 8628 section 3.5: the person said no
+	}
 	if err != nil {
 		return nil, err
 	}

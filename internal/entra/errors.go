@@ -21,7 +21,7 @@ type Error struct {
 	Class    Class
 	Code     string // `error`; "" where the authority gave none
 	Suberror string // `suberror`, or `error_subcode` of an authorization response
-	// first of `error_codes`, else the number in the description; 0 = none
+	// the one of `error_codes` that says most, else the number in the description; 0 = none
 	AADSTS int
 	// one line, 300 runes at most, as Entra words it ("AADSTS50173: …"), without its ids and time
 	Description string
@@ -133,7 +133,7 @@ func (a *answer) refusal(secrets redactor, now time.Time) *Error {
 	e.Code = printable(secrets.clean(wire.Code), maxCode)
 	e.Suberror = printable(secrets.clean(text(wire.Suberror)), maxCode)
 	e.describe(secrets.clean(text(wire.Description)))
-	if number := firstNumber(wire.Numbers); number != 0 {
+	if number := tellingNumber(wire.Numbers); number != 0 {
 		e.AADSTS = number
 	}
 	if id := printable(secrets.clean(text(wire.CorrelationID)), maxCode); id != "" {
@@ -143,7 +143,8 @@ func (a *answer) refusal(secrets redactor, now time.Time) *Error {
 		e.TraceID = id
 	}
 	e.Claims = challenge(wire.Claims, secrets)
-	e.Class = classify(e.Code, e.Suberror, e.AADSTS, e.Status)
+	e.Class = classify(wire.Code, text(wire.Suberror), e.AADSTS, e.Status)
+	e.reclassifyScopes()
 	return e
 }
 
@@ -161,15 +162,17 @@ func AuthorizeError(code, description, subcode string) *Error {
 
 var (
 	aadsts        = regexp.MustCompile(`AADSTS(\d{4,9})\b`)
-	trailer       = regexp.MustCompile(`(?i)(^|\s)(Trace ID|Correlation ID|Timestamp):`)
-	correlationID = regexp.MustCompile(`(?i)\bCorrelation ID: ?([0-9a-f-]{36})\b`)
-	traceID       = regexp.MustCompile(`(?i)\bTrace ID: ?([0-9a-f-]{36})\b`)
+	trailer       = regexp.MustCompile(`(?i)[\s\x{a0}]*(Trace ID|Correlation ID|Timestamp):`)
+	correlationID = regexp.MustCompile(`(?i)Correlation ID: ?([0-9a-f-]{36})`)
+	traceID       = regexp.MustCompile(`(?i)Trace ID: ?([0-9a-f-]{36})`)
 )
 
 // describe takes Entra's description apart: the text, its number, and the ids that follow it.
 func (e *Error) describe(description string) {
-	if found := aadsts.FindStringSubmatch(description); found != nil {
-		e.AADSTS, _ = strconv.Atoi(found[1]) // at most nine digits
+	for _, found := range aadsts.FindAllStringSubmatch(description, -1) {
+		if number, _ := strconv.Atoi(found[1]); e.AADSTS == 0 || wrappers[e.AADSTS] {
+			e.AADSTS = number // at most nine digits
+		}
 	}
 	if found := correlationID.FindStringSubmatch(description); found != nil {
 		e.CorrelationID = found[1]
@@ -189,12 +192,18 @@ func text(raw json.RawMessage) string {
 	return s
 }
 
-func firstNumber(raw json.RawMessage) int {
+// tellingNumber is the first of error_codes that does not only wrap another; 0 = none.
+func tellingNumber(raw json.RawMessage) int {
 	var numbers []int
-	if json.Unmarshal(raw, &numbers) != nil || len(numbers) == 0 || numbers[0] < 0 {
+	if json.Unmarshal(raw, &numbers) != nil || len(numbers) == 0 {
 		return 0
 	}
-	return numbers[0]
+	for _, number := range numbers {
+		if !wrappers[number] {
+			return max(number, 0)
+		}
+	}
+	return max(numbers[0], 0)
 }
 
 // challenge returns the claims challenge: Entra sends a string that holds JSON. Anything else is

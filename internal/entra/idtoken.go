@@ -36,6 +36,23 @@ type Identity struct {
 	Username          string
 	PreferredUsername string
 	Name              string
+
+	// AccountType is the optional claim acct: "member" or "guest" of the tenant, "" = not said.
+	// Provider is the claim idp, which a token has where somebody else than the tenant knows the
+	// user: a guest's own directory or mail provider ("ID token claims reference"). Both are for the
+	// check at a sign-in, and not stored.
+	AccountType string `json:"-"`
+	Provider    string `json:"-"`
+}
+
+// IsGuest reports whether the token says that the user is a guest in the tenant, whose names are
+// then another directory's.
+func (i Identity) IsGuest() bool {
+	if i.AccountType != "" {
+		return i.AccountType == "guest"
+	}
+	return i.Provider != "" && i.Provider != i.Issuer &&
+		(i.TenantID == "" || !strings.Contains(i.Provider, i.TenantID))
 }
 
 // Is says whether both are the same user: by tid and oid where both have an oid, else by iss and
@@ -206,6 +223,13 @@ func (claims idClaims) identity() Identity {
 		ObjectID:          claims.text("oid"),
 		PreferredUsername: claims.text("preferred_username"),
 		Name:              claims.text("name"),
+	}
+	user.Provider = claims.text("idp")
+	switch acct := claims["acct"]; acct {
+	case 0.0, "0":
+		user.AccountType = "member"
+	case 1.0, "1":
+		user.AccountType = "guest"
 	}
 	for _, name := range []string{"preferred_username", "email", "upn", "name", "sub"} {
 		if user.Username = claims.text(name); user.Username != "" {

@@ -63,7 +63,8 @@ func (c *Client) fetchKeys(ctx context.Context) (*keySet, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := c.getDocument(ctx, provider.KeysURL)
+	from := c.forApp(provider.KeysURL)
+	body, err := c.getDocument(ctx, from)
 	if err != nil {
 		var e *Error
 		if errors.As(err, &e) {
@@ -74,7 +75,7 @@ func (c *Client) fetchKeys(ctx context.Context) (*keySet, error) {
 	set, err := parseKeys(body)
 	if err != nil {
 		return nil, &Error{Class: ClassTransient,
-			Description: oneLine(provider.KeysURL + ": " + err.Error()), Err: err}
+			Description: oneLine(from + ": " + err.Error()), Err: err}
 	}
 	return set, nil
 }

@@ -34,15 +34,12 @@ func CheckScopes(scopes []string) error {
 	if len(scopes) == 0 {
 		return errors.New("at least one scope is needed")
 	}
+	if err := checkGrammar(scopes); err != nil {
+		return err
+	}
 	resource, first := "", ""
 	byDefault, byName := "", ""
 	for _, scope := range scopes {
-		if !scopeToken.MatchString(scope) {
-			return fmt.Errorf(
-				"%q is not a scope: a scope is printable ASCII without spaces, quotes and "+
-					"backslashes (list several as separate values)",
-				scope)
-		}
 		of, name := splitScope(scope)
 		if of == "" && slices.Contains(identityScopes, name) {
 			continue
@@ -72,6 +69,19 @@ func CheckScopes(scopes []string) error {
 		return fmt.Errorf(
 			"%s cannot stand beside %s: .default already asks for everything that was consented to",
 			byDefault, byName)
+	}
+	return nil
+}
+
+// checkGrammar holds each scope to the grammar of RFC 6749 section 3.3.
+func checkGrammar(scopes []string) error {
+	for _, scope := range scopes {
+		if !scopeToken.MatchString(scope) {
+			return fmt.Errorf(
+				"%q is not a scope: a scope is printable ASCII without spaces, quotes and "+
+					"backslashes (list several as separate values)",
+				scope)
+		}
 	}
 	return nil
 }

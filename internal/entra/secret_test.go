@@ -115,7 +115,7 @@ func TestAssertion(t *testing.T) {
 	now := time.Now().Truncate(time.Second)
 	seen := map[string]bool{}
 	for range 3 {
-		raw, err := cert.assertion("client", "https://login.example/token", now)
+		raw, err := cert.assertion(jose.PS256, "client", "https://login.example/token", now)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -13,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
 )
 
 const (
@@ -34,7 +37,7 @@ type CodeRequest struct {
 // RefreshRequest redeems a refresh token.
 type RefreshRequest struct {
 	RefreshToken Secret
-	Scopes       []string // of one resource
+	Scopes       []string // of one resource; nil at other providers than Entra: as first granted
 	Claims       string   // JSON object (a claims challenge, say), or ""
 	User         Identity // Refresh: who the answer must be for; the zero Identity = not checked
 }
@@ -55,6 +58,9 @@ type Tokens struct {
 	Obtained time.Time // UTC, when the request was sent
 	// UTC; Obtained where the answer says zero or less, five minutes after it where it does not say
 	Expiry time.Time
+	// UTC; from here on the provider wants the token refreshed, while it is still good until Expiry;
+	// zero where it says nothing
+	RefreshAfter time.Time
 }
 
 // RedeemCode exchanges an authorization code for tokens and verifies the ID token that comes with
@@ -111,11 +117,25 @@ func (c *Client) refresh(ctx context.Context, r RefreshRequest) (*tokenAnswer, e
 	if err != nil {
 		return nil, err
 	}
-	return c.redeem(ctx, r.Scopes, r.Claims, url.Values{
+	form := url.Values{
 		"grant_type":    {"refresh_token"},
 		"refresh_token": {r.RefreshToken.Reveal()},
-		"scope":         {strings.Join(refreshScopes(provider, r.Scopes), " ")},
-	})
+	}
+	entra := c.atEntra(provider)
+	if len(r.Scopes) > 0 || entra {
+		form.Set("scope", strings.Join(refreshScopes(provider, r.Scopes), " "))
+	}
+	header := http.Header{}
+	if user := r.User; entra && user.ObjectID != "" && user.TenantID != "" {
+		// As MSAL does: it leads to the user's region, and to the backup service in an outage.
+		header.Set("X-AnchorMailbox", "Oid:"+user.ObjectID+"@"+user.TenantID)
+	}
+	answer, err := c.redeemWith(ctx, r.Scopes, r.Claims, form, header)
+	var refused *Error
+	if errors.As(err, &refused) {
+		refused.reclassifyRefresh()
+	}
+	return answer, err
 }
 
 // refreshScopes are those to ask for at a refresh. Entra must be sent them (AADSTS90009 otherwise),
@@ -153,6 +173,12 @@ type tokenAnswer struct {
 // added. The error is an *Error.
 func (c *Client) redeem(ctx context.Context, asked []string, claims string,
 	form url.Values) (*tokenAnswer, error) {
+	return c.redeemWith(ctx, asked, claims, form, nil)
+}
+
+// redeemWith is redeem with more headers.
+func (c *Client) redeemWith(ctx context.Context, asked []string, claims string, form url.Values,
+	header http.Header) (*tokenAnswer, error) {
 	claims, err := c.claimsParameter(claims)
 	if err != nil {
 		return nil, err
@@ -164,7 +190,7 @@ func (c *Client) redeem(ctx context.Context, asked []string, claims string,
 	if err != nil {
 		return nil, err
 	}
-	a, secrets, err := c.post(ctx, provider, provider.TokenURL, form)
+	a, secrets, err := c.post(ctx, provider, provider.TokenURL, form, header)
 	if err != nil {
 		return nil, err
 	}
@@ -172,8 +198,8 @@ func (c *Client) redeem(ctx context.Context, asked []string, claims string,
 }
 
 // post sends a form with the client's credential. The error is an *Error.
-func (c *Client) post(ctx context.Context, provider *discovery, endpoint string,
-	form url.Values) (*answer, redactor, error) {
+func (c *Client) post(ctx context.Context, provider *discovery, endpoint string, form url.Values,
+	header http.Header) (*answer, redactor, error) {
 	authorization, err := c.authenticate(provider, form)
 	if err != nil {
 		return nil, nil, &Error{Class: ClassClient,
@@ -186,6 +212,7 @@ func (c *Client) post(ctx context.Context, provider *discovery, endpoint string,
 		return nil, nil, &Error{Class: ClassTransient,
 			Description: oneLine("cannot ask " + endpoint), Err: err}
 	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
@@ -209,7 +236,8 @@ func (c *Client) authenticate(provider *discovery,
 	case c.cfg.ClientSecret != "":
 		form.Set("client_secret", c.cfg.ClientSecret.Reveal())
 	case c.cfg.Certificate != nil:
-		assertion, err := c.cfg.Certificate.assertion(c.cfg.ClientID, provider.TokenURL,
+		assertion, err := c.cfg.Certificate.assertion(c.assertionAlgorithm(provider),
+			c.cfg.ClientID, provider.TokenURL,
 			c.cfg.Now())
 		if err != nil {
 			return "", err
@@ -218,6 +246,25 @@ func (c *Client) authenticate(provider *discovery,
 		form.Set("client_assertion", assertion.Reveal())
 	}
 	return "", nil
+}
+
+// assertionAlgorithm is PS256 at Entra, which says nothing of it in discovery, and wherever RS256
+// is not among what discovery names. Else it is RS256, which every provider should take (OpenID
+// Connect Discovery section 3) and AD FS alone does.
+func (c *Client) assertionAlgorithm(provider *discovery) jose.SignatureAlgorithm {
+	named := provider.AssertionAlgs
+	onlyPS := slices.Contains(named, string(jose.PS256)) &&
+		!slices.Contains(named, string(jose.RS256))
+	if len(named) == 0 && c.atEntra(provider) || onlyPS {
+		return jose.PS256
+	}
+	return jose.RS256
+}
+
+// atEntra reports whether the authority is Entra, by its host or by what its discovery document
+// says, as that of a proxy or of a simulator does.
+func (c *Client) atEntra(provider *discovery) bool {
+	return c.authority.isEntra() || provider.CloudInstance != ""
 }
 
 // tokens reads the answer to a token request.
@@ -256,6 +303,7 @@ type wireTokens struct {
 	RefreshToken string          `json:"refresh_token"`
 	IDToken      string          `json:"id_token"`
 	Scope        json.RawMessage `json:"scope"`
+	RefreshIn    json.RawMessage `json:"refresh_in"` // Entra's, of long-lived tokens
 	ExpiresIn    json.RawMessage `json:"expires_in"` // a number; a string at B2C
 	// (what is raw is never held against the tokens it comes with)
 	Error json.RawMessage `json:"error"`
@@ -290,9 +338,20 @@ func parseTokens(body []byte, sent time.Time, asked []string) (*tokenAnswer, err
 			Scope:        strings.Join(scope, " "),
 			Obtained:     sent,
 			Expiry:       sent.Add(lifetime(wire.ExpiresIn)),
+			RefreshAfter: refreshAfter(wire, sent),
 		},
 		idToken: wire.IDToken,
 	}, nil
+}
+
+// refreshAfter reads refresh_in, which Entra sends with tokens of many hours. One that does not lie
+// within the token's life is none.
+func refreshAfter(wire wireTokens, sent time.Time) time.Time {
+	after, _ := duration(wire.RefreshIn)
+	if after == 0 || after >= lifetime(wire.ExpiresIn) {
+		return time.Time{}
+	}
+	return sent.Add(after)
 }
 
 // bearer reports whether the token is a bearer token. One of another type must not be used by who
@@ -302,13 +361,20 @@ func (w wireTokens) bearer() bool {
 	return w.TokenType == "" || strings.EqualFold(w.TokenType, "Bearer")
 }
 
-// lifetime reads expires_in: seconds as a number or as a string, with or without a fraction.
+// lifetime reads expires_in; where it is not a number, the default.
 func lifetime(raw json.RawMessage) time.Duration {
-	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
-	tooLarge := errors.Is(err,
-		strconv.ErrRange) // a number all the same, unlike the words for NaN and infinity
-	if err != nil && !tooLarge || math.IsNaN(seconds) || math.IsInf(seconds, 0) && !tooLarge {
-		return defaultLifetime
+	if d, isNumber := duration(raw); isNumber {
+		return d
 	}
-	return time.Duration(min(max(seconds, 0), maxLifetime.Seconds())) * time.Second
+	return defaultLifetime
+}
+
+// duration reads seconds as a number or as a string, with or without a fraction.
+func duration(raw json.RawMessage) (d time.Duration, isNumber bool) {
+	seconds, err := strconv.ParseFloat(strings.Trim(string(raw), `"`), 64)
+	tooLarge := errors.Is(err, strconv.ErrRange) // a number all the same, unlike NaN and infinity
+	if err != nil && !tooLarge || math.IsNaN(seconds) || math.IsInf(seconds, 0) && !tooLarge {
+		return 0, false
+	}
+	return time.Duration(min(max(seconds, 0), maxLifetime.Seconds())) * time.Second, true
 }
