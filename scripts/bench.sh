@@ -50,8 +50,10 @@ vault_bin=$("$root/scripts/vault.sh")
 say "build the engine, the baseline plugin, the simulator and the benchmark"
 GOFLAGS=$flags "$root/scripts/build.sh" "$work" >&2
 for package in bench bench/baseline cmd/entra-simulator; do
-	CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath -ldflags "-s -w" -o "$work/${package##*/}" "./$package"
+	CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath -ldflags "-s -w" \
+		-o "$work/${package##*/}" "./$package"
 done
 mkdir "$work/run"
-"$work/bench" -vault "$vault_bin" -plugin "$work/vault-plugin-secrets-entra" -baseline "$work/baseline" \
-	-simulator "$work/entra-simulator" -dir "$work/run" ${options[@]+"${options[@]}"}
+"$work/bench" -vault "$vault_bin" -plugin "$work/vault-plugin-secrets-entra" \
+	-baseline "$work/baseline" -simulator "$work/entra-simulator" -dir "$work/run" \
+	${options[@]+"${options[@]}"}

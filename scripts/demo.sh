@@ -87,12 +87,18 @@ refused() {
 }
 
 # What a browser does with a page, in sed: its text, a form's target, a hidden field.
-unescape() { sed -e 's/&#43;/+/g' -e "s/&#39;/'/g" -e 's/&#34;/"/g' -e 's/&lt;/</g' -e 's/&gt;/>/g' -e 's/&amp;/\&/g'; }
+unescape() {
+	sed -e 's/&#43;/+/g' -e "s/&#39;/'/g" -e 's/&#34;/"/g' \
+		-e 's/&lt;/</g' -e 's/&gt;/>/g' -e 's/&amp;/\&/g'
+}
 action() { sed -n 's/.*<form method="post" action="\([^"]*\)".*/\1/p' "$1" | unescape; }
-field() { sed -n 's/.*<input type="hidden" name="'"$1"'" value="\([^"]*\)">.*/\1/p' "$2" | unescape; }
+field() {
+	sed -n 's/.*<input type="hidden" name="'"$1"'" value="\([^"]*\)">.*/\1/p' "$2" | unescape
+}
 text() {
 	sed -e '/<head>/,/<\/head>/d' -e '/<script/d' -e 's/<\/dt><dd>/: /' \
-		-e 's/<\/code><\/li><li>/, /g' -e 's/<button[^>]*>\([^<]*\)<\/button>/[\1] /g' -e 's/<[^>]*>//g' -e '/^[[:space:]]*$/d' "$1" |
+		-e 's/<\/code><\/li><li>/, /g' -e 's/<button[^>]*>\([^<]*\)<\/button>/[\1] /g' \
+		-e 's/<[^>]*>//g' -e '/^[[:space:]]*$/d' "$1" |
 		unescape | sed 's/^/  | /'
 }
 
@@ -253,7 +259,8 @@ with_entra() {
 	note "Waiting for your sign-in, at most 10 minutes (Ctrl-C stops)."
 	wait_for 600 login_ended || die "nobody signed in"
 	run 'vault read entra/login/alice'
-	[ "$(vault read -field=status entra/login/alice)" = succeeded ] || die "the sign-in did not work"
+	[ "$(vault read -field=status entra/login/alice)" = succeeded ] ||
+		die "the sign-in did not work"
 	run 'vault read entra/account/alice'
 
 	chapter "3. token: read it, as often as you like"

@@ -22,4 +22,5 @@ minutes=${1:-5} seed=${2:-0}
 VAULT_BIN=$("$root/scripts/vault.sh")
 export VAULT_BIN
 cd "$root/e2e"
-exec go test -count=1 -v -timeout "$((minutes + 15))m" -run '^TestSoak$' . -soak "${minutes}m" -seed "$seed"
+exec go test -count=1 -v -timeout "$((minutes + 15))m" -run '^TestSoak$' . \
+	-soak "${minutes}m" -seed "$seed"

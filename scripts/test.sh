@@ -93,7 +93,8 @@ shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
 install() {
 	[ -n "${CI:-}" ] && command -v apt-get >/dev/null || return 0
 	step "install $1"
-	{ apt-get update -qq && bounded 900 apt-get install -y -qq "$1"; } >"$work/apt.log" 2>&1 || tail -n 5 "$work/apt.log"
+	{ apt-get update -qq && bounded 900 apt-get install -y -qq "$1"; } >"$work/apt.log" 2>&1 ||
+		tail -n 5 "$work/apt.log"
 }
 
 # tests NAME DIR ARGUMENTS...: go test, told and counted by testreport.

@@ -15,8 +15,9 @@ def get(url, header):
         return json.load(answer)
 
 
+vault, token = os.environ["VAULT_ADDR"], os.environ["VAULT_TOKEN"]
 try:
-    secret = get(os.environ["VAULT_ADDR"] + "/v1/entra/token/ci/graph", {"X-Vault-Token": os.environ["VAULT_TOKEN"]})
+    secret = get(vault + "/v1/entra/token/ci/graph", {"X-Vault-Token": token})
 except urllib.error.HTTPError as error:
     # The message begins with a word, such as login_required.
     sys.exit(json.load(error)["errors"][0])

@@ -4,7 +4,8 @@
 set -eu
 : "${VAULT_ADDR:?}" "${VAULT_TOKEN:?}"
 
-token=$(curl -sS --fail-with-body -H "X-Vault-Token: $VAULT_TOKEN" "$VAULT_ADDR/v1/entra/token/ci/graph" |
+token=$(curl -sS --fail-with-body -H "X-Vault-Token: $VAULT_TOKEN" \
+	"$VAULT_ADDR/v1/entra/token/ci/graph" |
 	sed -n 's/.*"access_token":"\([^"]*\)".*/\1/p')
 
 # By standard input, so that the token does not stand in the list of processes.

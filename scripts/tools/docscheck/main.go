@@ -90,7 +90,7 @@ func read(root fs.FS) (documents map[string]*document, tests map[string]bool, er
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && (strings.HasPrefix(entry.Name(), ".") && name != "." || entry.Name() == "node_modules" || entry.Name() == "bin"):
+		case entry.IsDir() && name != "." && skip(entry.Name()):
 			return fs.SkipDir
 		case entry.IsDir():
 			return nil
@@ -116,12 +116,20 @@ func read(root fs.FS) (documents map[string]*document, tests map[string]bool, er
 	return documents, tests, err
 }
 
-var markdown = goldmark.New(goldmark.WithExtensions(extension.GFM), goldmark.WithParserOptions(parser.WithAutoHeadingID()))
+// skip tells folders that hold no documents of the repository.
+func skip(folder string) bool {
+	return strings.HasPrefix(folder, ".") || folder == "node_modules" || folder == "bin"
+}
+
+var markdown = goldmark.New(
+	goldmark.WithExtensions(extension.GFM),
+	goldmark.WithParserOptions(parser.WithAutoHeadingID()),
+)
 
 func parse(source []byte) *document {
 	d := &document{anchors: map[string]bool{}}
 	tree := markdown.Parser().Parse(text.NewReader(source))
-	_ = ast.Walk(tree, func(n ast.Node, entering bool) (ast.WalkStatus, error) { // the walker returns no error
+	visit := func(n ast.Node, entering bool) (ast.WalkStatus, error) {
 		if !entering {
 			return ast.WalkContinue, nil
 		}
@@ -137,12 +145,14 @@ func parse(source []byte) *document {
 		case *ast.CodeSpan:
 			for child := n.FirstChild(); child != nil; child = child.NextSibling() {
 				if t, ok := child.(*ast.Text); ok {
-					d.tests = append(d.tests, testName.FindAllString(string(t.Segment.Value(source)), -1)...)
+					code := string(t.Segment.Value(source))
+					d.tests = append(d.tests, testName.FindAllString(code, -1)...)
 				}
 			}
 		}
 		return ast.WalkContinue, nil
-	})
+	}
+	_ = ast.Walk(tree, visit) // which returns no error
 	return d
 }
 

@@ -21,7 +21,8 @@ import (
 func load(t *testing.T) *openapi3.T {
 	t.Helper()
 	loader := openapi3.NewLoader()
-	document, err := loader.LoadFromFile(filepath.Join("..", "..", "..", "docs", "openapi.json")) // resolves every reference
+	// It resolves every reference.
+	document, err := loader.LoadFromFile(filepath.Join("..", "..", "..", "docs", "openapi.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,10 +38,12 @@ func TestDescribed(t *testing.T) {
 	for path, item := range document.Paths.Map() {
 		for method, operation := range item.Operations() {
 			what := method + " " + path
-			if !strings.HasPrefix(operation.OperationID, "entra-") || operations[operation.OperationID] != "" {
-				t.Errorf("%s: its operation id %q is wrong, or that of %s, too", what, operation.OperationID, operations[operation.OperationID])
+			id := operation.OperationID
+			if !strings.HasPrefix(id, "entra-") || operations[id] != "" {
+				t.Errorf("%s: its operation id %q is wrong, or that of %s, too",
+					what, id, operations[id])
 			}
-			operations[operation.OperationID] = what
+			operations[id] = what
 			if operation.Summary == "" || operation.Responses.Len() == 0 {
 				t.Errorf("%s has no summary, or no responses", what)
 			}
@@ -84,16 +87,22 @@ func TestGenerates(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(here, "client.go"): filepath.Join(dir, "client.go")}})
+	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
+		filepath.Join(here, "client.go"): filepath.Join(dir, "client.go"),
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range map[string][]byte{"client.go": []byte(code), "overlay.json": overlay} {
+	for name, content := range map[string][]byte{
+		"client.go": []byte(code), "overlay.json": overlay,
+	} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-overlay", filepath.Join(dir, "overlay.json"), "./generated").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-buildvcs=false",
+		"-overlay", filepath.Join(dir, "overlay.json"), "./generated")
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Errorf("the client does not compile: %v\n%s", err, out)
 	}
 }

@@ -161,7 +161,8 @@ func (r *report) finish(e event) {
 	}
 	for _, t := range s.order {
 		// What the race detector says may stand with a test that passed.
-		if e.Action == "fail" && t.result != "fail" && strings.Contains(t.output.String(), "WARNING: DATA RACE") {
+		race := strings.Contains(t.output.String(), "WARNING: DATA RACE")
+		if race && e.Action == "fail" && t.result != "fail" {
 			fmt.Fprintf(r.out, "--- RACE: %s %s\n%s", e.Package, t.name, t.output.String())
 		}
 	}
@@ -172,7 +173,8 @@ func (r *report) finish(e event) {
 	passed, failed, skipped = r.passed-passed, r.failed-failed, r.skipped-skipped
 	switch {
 	case failed > 0:
-		fmt.Fprintf(r.out, "FAIL  %s: %d passed, %d failed, %.1fs\n", e.Package, passed, failed, e.Elapsed)
+		fmt.Fprintf(r.out, "FAIL  %s: %d passed, %d failed, %.1fs\n",
+			e.Package, passed, failed, e.Elapsed)
 	case passed+skipped > 0:
 		fmt.Fprintf(r.out, "ok    %s: %d passed, %.1fs\n", e.Package, passed, e.Elapsed)
 	}

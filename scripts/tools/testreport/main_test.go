@@ -91,7 +91,11 @@ func TestReport(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out bytes.Buffer
-			r := &report{out: &out, suites: map[string]*suite{}, builds: map[string]*strings.Builder{}}
+			r := &report{
+				out:    &out,
+				suites: map[string]*suite{},
+				builds: map[string]*strings.Builder{},
+			}
 			if err := r.read(strings.NewReader(strings.Join(c.events, "\n"))); err != nil {
 				t.Fatal(err)
 			}
