@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 #
-# Checks everything: format, vet, staticcheck, documents, shellcheck, the unit tests
-# with the race detector, each fuzz target for a moment, and the end-to-end tests on a real
-# Vault. The last line counts the tests; a check that fails counts as a failure
-# there.
+# Checks everything: format, vet, staticcheck, documents, workflows, shellcheck, the unit
+# tests with the race detector, each fuzz target for a moment, and the end-to-end tests on a
+# real Vault. The last line counts the tests; a check that fails counts as a failure there.
 #
 # usage: scripts/test.sh [--quick]
 #
@@ -87,6 +86,11 @@ staticcheck() {
 
 documents() { bounded 300 go run -C scripts/tools ./docscheck "$root"; }
 
+workflows() {
+	go build -C scripts/tools -o "$work" github.com/rhysd/actionlint/cmd/actionlint || return 1
+	bounded 120 "$work/actionlint" .github/workflows/*.yml docs/recipes/ci/github.yml
+}
+
 shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
 
 # install PACKAGE: a Debian package, in CI only. What still lacks is told later.
@@ -114,6 +118,7 @@ check "gofmt" formatted
 check "go vet" vet
 check "staticcheck" staticcheck
 check "links, and tests named in the documents" documents
+check "actionlint" workflows
 command -v shellcheck >/dev/null || install shellcheck
 if command -v shellcheck >/dev/null; then
 	check "shellcheck" shell_scripts
