@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MPL-2.0
+
+module github.com/hashicorp/go-kms-wrapping/wrappers/alicloudkms/v2
+
+go 1.25.0
+
+require (
+	github.com/hashicorp/go-kms-wrapping/v2 v2.0.18
+)

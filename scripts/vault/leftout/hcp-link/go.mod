@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: MPL-2.0
+
+module github.com/hashicorp/hcp-link
+
+go 1.25.0
+
+require (
+	github.com/hashicorp/go-hclog v1.6.3
+	github.com/hashicorp/hcp-scada-provider v0.2.2
+	github.com/hashicorp/hcp-sdk-go v0.138.0
+	google.golang.org/protobuf v1.36.9
+)
