@@ -87,6 +87,36 @@ stop_process() {
 
 process_gone() { ! kill -0 "$1" 2>/dev/null; }
 
+# stop_group PID: asks a process group to end, as Ctrl-C does, and ends it after 5 s.
+stop_group() {
+	kill -INT -- "-$1" 2>/dev/null || return 0
+	wait_for 5 group_gone "$1" || kill -9 -- "-$1" 2>/dev/null || true
+}
+
+group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
+
+# server_version BINARY prints the first line of what it says of its version, at most
+# 200 bytes, and waits at most 10 s for it.
+server_version() {
+	(
+		set -m
+		("$1" version 2>/dev/null </dev/null | head -c 200 | head -n 1) &
+		for _ in {1..200}; do
+			process_gone "$!" && break
+			sleep 0.05
+		done
+		kill -9 -- "-$!" || true
+	) 2>/dev/null
+}
+
+# server_kind BINARY prints vault or bao, or nothing if it is neither.
+server_kind() {
+	case $(server_version "$1") in
+	"Vault v"*) echo vault ;;
+	"OpenBao v"*) echo bao ;;
+	esac
+}
+
 # ended_already LOG WHAT: stops with the end of a log, for a process that did not
 # come up.
 ended_already() {

@@ -61,7 +61,9 @@ func WithCache(bool) ConfigSetter { return nil }
 func NewAPIClient(*Configuration) *APIClient { return &APIClient{} }
 
 // GetConfig is empty.
-func (*APIClient) GetConfig() *Configuration { return &Configuration{Context: context.Background()} }
+func (*APIClient) GetConfig() *Configuration {
+	return &Configuration{Context: context.Background()}
+}
 
 // Execute is refused.
 func (Request[T]) Execute() (answer T, _ *http.Response, _ error) {
