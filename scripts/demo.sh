@@ -4,9 +4,10 @@
 # Shows the engine at work on a real Vault: from config and sign-in to a token
 # that is refreshed when it expires. Every command is printed as it is run.
 #
-# usage: scripts/demo.sh [--keep]
+# usage: scripts/demo.sh [--keep] [--browser]
 #
-#   --keep   leave Vault and the simulator running, and say how to use them
+#   --keep      leave Vault and the simulator running, and say how to use them
+#   --browser   sign in with your own browser ($BROWSER, or the system's) instead of curl
 #
 # Without more, Entra ID is simulated. To use the real one and your own browser:
 #
@@ -27,13 +28,15 @@ set -euo pipefail
 
 usage() { sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-keep=false
-case "${1:-}" in
-"") ;;
---keep) keep=true ;;
--h | --help) usage && exit ;;
-*) usage >&2 && exit 2 ;;
-esac
+keep=false browser=false
+for option; do
+	case "$option" in
+	--keep) keep=true ;;
+	--browser) browser=true ;;
+	-h | --help) usage && exit ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+done
 need go git curl
 
 real=false
@@ -53,6 +56,7 @@ cleanup() {
 	if [ "$status" -eq 0 ] && $keep; then
 		return
 	fi
+	trap '' INT TERM
 	for pid in ${pids[@]+"${pids[@]}"}; do
 		stop_process "$pid"
 	done
@@ -66,7 +70,13 @@ if [ -t 1 ]; then
 	bold=$'\e[1m' plain=$'\e[0m'
 fi
 
-chapter() { printf '\n%s=== %s%s\n' "$bold" "$*" "$plain"; }
+# chapter TITLE: ends the chapter before it, whose seconds are kept for the end.
+title='' began=$SECONDS timetable=()
+chapter() {
+	[ -z "$title" ] || timetable+=("$((SECONDS - began)) s  $title")
+	title=$1 began=$SECONDS
+	printf '\n%s=== %s%s\n' "$bold" "$title" "$plain"
+}
 note() {
 	echo
 	printf '# %s\n' "$@"
@@ -111,16 +121,6 @@ control() {
 		"$(from_simulator control)$1" ${2:+-d "$2"}
 }
 
-# --- the pieces
-
-chapter "Build the plugin, find Vault"
-cd "$work"
-run "$root/scripts/build.sh plugins"
-vault_bin=$("$root/scripts/vault.sh")
-vault() { "$vault_bin" "$@"; }
-version=$(plugin_version)
-sha256=$(sha256_of plugins/vault-plugin-secrets-entra)
-
 # start LOG COMMAND...: in the background, in a process group of its own, so that
 # Ctrl-C in this terminal does not reach what --keep leaves running.
 start() {
@@ -133,18 +133,53 @@ start() {
 	pids+=("$started")
 }
 
+# --- the pieces: what is quick to see, while the server is got
+
+cd "$work"
+mkdir plugins
+start vault.sh.log "$root/scripts/vault.sh" --to "$work/vault.path"
+server=$started
+
+chapter "Build the plugin, while a server is looked for"
+run '"$root/scripts/build.sh" plugins'
+
 if ! $real; then
-	chapter "Start the Entra simulator: HTTPS, its own CA, tokens that live 20 seconds"
-	go build -C "$root" -o "$work/entra-simulator" ./cmd/entra-simulator
-	note './entra-simulator -dir . -token-lifetime 20s &'
-	start simulator.log ./entra-simulator -dir . -token-lifetime 20s
+	chapter "Start the Entra simulator: HTTPS, its own CA, tokens that live 12 seconds"
+	CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath -o "$work/entra-simulator" \
+		./cmd/entra-simulator
+	note './entra-simulator -dir . -token-lifetime 12s &'
+	start simulator.log ./entra-simulator -dir . -token-lifetime 12s
 	wait_for 20 test -s simulator.json || ended_already simulator.log "the simulator"
 	cat simulator.log
+	export no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost # for curl
+	note "What a person will see of it:"
+	page=$(from_simulator authority)
+	page=${page%/v2.0}/oauth2/v2.0/authorize
+	page+="?client_id=$(from_simulator client_id)&response_type=code&scope=openid&state=demo"
+	page+="&redirect_uri=http%3A%2F%2Flocalhost%2Fv1%2Fentra%2Fcallback"
+	run 'curl -sS --cacert ca.pem "$page" -o sign-in.html && text sign-in.html'
+	rm sign-in.html
 fi
+
+chapter "Get a server"
+shown=0
+while true; do
+	ended=false
+	! process_gone "$server" || ended=true
+	tail -n "+$((shown + 1))" vault.sh.log
+	shown=$(wc -l <vault.sh.log)
+	! $ended || break
+	sleep 0.5
+done
+wait "$server" || die "there is no server to show it on"
+vault_bin=$(cat vault.path)
+vault() { "$vault_bin" "$@"; }
+version=$(plugin_version)
+sha256=$(sha256_of plugins/vault-plugin-secrets-entra)
 
 chapter "Start Vault and mount the engine"
 port=$(free_port)
-for variable in $(compgen -e VAULT_ || true); do
+for variable in $(compgen -e VAULT_ || true) $(compgen -e BAO_ || true); do
 	unset "$variable" # what points the vault command elsewhere
 done
 export VAULT_ADDR=http://127.0.0.1:$port
@@ -178,6 +213,29 @@ sign_in() {
 	grep -q 'You are signed in' done.html || die "the sign-in did not work"
 }
 
+# in_browser: opens auth_url in a browser, and waits for who sits at it.
+in_browser() {
+	note "Your browser will say that it does not know who vouches for the sign-in page: it is the" \
+		"simulator's, at 127.0.0.1, and its CA was made a moment ago for this run alone:" \
+		"$work/ca.pem. Go on past the warning, or let a throw-away profile trust that CA;" \
+		"never your everyday one. Pick a user, sign in, and confirm on Vault's page."
+	open_browser "$auth_url" || note "No browser was found. Open this in one: $auth_url"
+	note "Waiting for your sign-in, at most 10 minutes (Ctrl-C stops)."
+	wait_for 600 login_ended || die "nobody signed in"
+	[ "$(vault read -field=status entra/login/alice)" = succeeded ] || die "the sign-in did not work"
+}
+
+open_browser() {
+	local command
+	for command in ${BROWSER:+"$BROWSER"} xdg-open open; do
+		if command -v "$command" >/dev/null; then
+			start browser.log "$command" "$1"
+			return
+		fi
+	done
+	return 1
+}
+
 # start_login prints the command and its output, and keeps auth_url.
 start_login() {
 	run 'vault write -f entra/login/alice | tee login.txt'
@@ -190,7 +248,6 @@ with_simulator() {
 	tenant_id=$(from_simulator tenant_id)
 	client_id=$(from_simulator client_id)
 	authority_url=$(from_simulator authority)
-	export no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost # for curl
 
 	chapter "1. config: the app registration"
 	note "background_refresh=false: here it is to be the read that refreshes, as after a night without Vault."
@@ -200,8 +257,12 @@ with_simulator() {
 	chapter "2. login: alice asks for a sign-in"
 	refused 'vault read entra/token/alice'
 	start_login
-	sign_in
-	rm -f sign-in.html form-post.html confirm.html
+	if $browser; then
+		in_browser
+	else
+		sign_in
+		rm -f sign-in.html form-post.html confirm.html
+	fi
 	run 'vault read entra/login/alice'
 	run 'vault read entra/account/alice'
 
@@ -222,7 +283,7 @@ with_simulator() {
 	run 'control state | sed -n "/\"grants\"/,/}/p"'
 
 	chapter "5. Entra wants a new sign-in"
-	note "Her sessions are revoked. A token that is held is served until it expires, at most 20 s:"
+	note "Her sessions are revoked. A token that is held is served until it expires, at most 12 s:"
 	run 'control revoke "{\"user\": \"alice\"}"'
 	wait_for 60 login_required || die "the revoked account is still served"
 	refused 'vault read entra/token/alice'
@@ -256,6 +317,9 @@ with_entra() {
 
 	chapter "2. login: open auth_url in your browser and sign in"
 	start_login
+	if $browser; then
+		open_browser "$auth_url" || note "No browser was found; open auth_url in one."
+	fi
 	note "Waiting for your sign-in, at most 10 minutes (Ctrl-C stops)."
 	wait_for 600 login_ended || die "nobody signed in"
 	run 'vault read entra/login/alice'
@@ -274,6 +338,7 @@ login_ended() { sleep 1 && [ "$(vault read -field=status entra/login/alice)" != 
 if $real; then with_entra; else with_simulator; fi
 
 chapter "The whole way was walked"
+printf '%s\n' ${timetable[@]+"${timetable[@]}"} "$SECONDS s  in all"
 if $keep; then
 	cat <<END
 

@@ -8,7 +8,7 @@
 #   3. HashiCorp's release, by HashiCorp's hc-install, which checks the signed checksums
 #   4. Vault's own sources, without what nobody on one machine calls (scripts/vault)
 #
-# usage: scripts/vault.sh
+# usage: scripts/vault.sh [--to FILE]     writes the path to FILE instead
 #
 #   VAULT_RELEASES, VAULT_RELEASES_KEY   a mirror of HashiCorp's releases, and a file with
 #                                        the OpenPGP key, where it signs by another one
@@ -17,15 +17,17 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+to=/dev/stdout
 case "${1:-}" in
 "") ;;
+--to) to=${2:?a file is needed} ;;
 -h | --help) sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit ;;
 *) sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
 esac
 
 found() { # FILE WHERE
 	say "Server: $1 ($2), $(server_version "$1")"
-	printf '%s\n' "$1"
+	printf '%s\n' "$1" >"$to"
 	exit
 }
 
