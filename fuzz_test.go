@@ -4,8 +4,11 @@ package main
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 	"vault-plugin-secrets-entra/internal/config"
@@ -118,3 +121,42 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// FuzzInitialize: whatever storage holds, nothing panics or exits while the backend comes
+// up and does its first work: a plugin that dies then leaves the mount dead.
+func FuzzInitialize(f *testing.F) {
+	f.Add("config", `{"version":1,"client_id":"c","tenant_id":"contoso.example"}`, "account/a", `{"tokens":{"":null}}`)
+	f.Add("login/00", `{"expiry":"x"}`, "role/r", `{"scopes":[null]}`)
+	f.Add("config", `null`, "account/..", `[]`)
+	f.Add("account/a", `{"refresh_token":"r","tokens":{"m":null},"refusals":{"":null},"roles":["x"]}`, "config", `{"redirect_uris":null,"max_concurrent_refreshes":-1,"keepalive_interval":-5,"background_refresh":true}`)
+	f.Fuzz(func(t *testing.T, key1, value1, key2, value2 string) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := context.Background()
+			storage := &logical.InmemStorage{}
+			for key, value := range map[string]string{key1: value1, key2: value2} {
+				if key != "" && !strings.Contains(key, "..") {
+					_ = storage.Put(ctx, &logical.StorageEntry{Key: key, Value: []byte(value)})
+				}
+			}
+			sim := nobody{}
+			b, err := newBackend(ctx, &logical.BackendConfig{StorageView: storage, System: newTestSystem()}, sim)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := b.Initialize(ctx, &logical.InitializationRequest{Storage: storage}); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Hour)
+			for _, path := range []string{"config", "account/a", "token/a", "token/a/m", "login/a", "roles/r"} {
+				_, _ = b.HandleRequest(ctx, &logical.Request{Operation: logical.ReadOperation, Path: path, Storage: storage})
+			}
+			_, _ = b.HandleRequest(ctx, &logical.Request{Operation: logical.ListOperation, Path: "account/", Storage: storage})
+			b.Cleanup(ctx)
+		})
+	})
+}
+
+// nobody is a network where nobody answers.
+type nobody struct{}
+
+func (nobody) RoundTrip(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }
