@@ -222,7 +222,8 @@ in_browser() {
 	open_browser "$auth_url" || note "No browser was found. Open this in one: $auth_url"
 	note "Waiting for your sign-in, at most 10 minutes (Ctrl-C stops)."
 	wait_for 600 login_ended || die "nobody signed in"
-	[ "$(vault read -field=status entra/login/alice)" = succeeded ] || die "the sign-in did not work"
+	[ "$(vault read -field=status entra/login/alice)" = succeeded ] ||
+		die "the sign-in did not work"
 }
 
 open_browser() {
