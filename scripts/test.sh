@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 #
-# Checks everything: format, vet, staticcheck, documents, workflows, shellcheck, the unit
-# tests with the race detector, each fuzz target for a moment, and the end-to-end tests on a
-# real Vault. The last line counts the tests; a check that fails counts as a failure there.
+# Checks everything: format, line lengths, vet, staticcheck, documents, workflows, shellcheck,
+# the unit tests with the race detector, each fuzz target for a moment, and the end-to-end
+# tests on a real Vault. The last line counts the tests; a check that fails counts as a
+# failure there.
 #
 # usage: scripts/test.sh [--quick]
 #
@@ -86,6 +87,8 @@ staticcheck() {
 
 documents() { bounded 300 go run -C scripts/tools ./docscheck "$root"; }
 
+line_lengths() { bounded 120 go run -C scripts/tools ./linescheck "$root"; }
+
 workflows() {
 	go build -C scripts/tools -o "$work" github.com/rhysd/actionlint/cmd/actionlint || return 1
 	bounded 120 "$work/actionlint" .github/workflows/*.yml docs/recipes/ci/github.yml
@@ -115,6 +118,7 @@ modules=(. scripts/tools)
 $quick || modules+=(e2e e2e/providers/zitadel)
 
 check "gofmt" formatted
+check "lines of at most 100 columns" line_lengths
 check "go vet" vet
 check "staticcheck" staticcheck
 check "links, and tests named in the documents" documents
