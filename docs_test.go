@@ -45,7 +45,7 @@ func TestTroubleshootingIsCurrent(t *testing.T) {
 		for _, message := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(first, -1) {
 			for _, part := range strings.Split(message[1], "…") {
 				checked++
-				if part = strings.TrimSpace(part); !strings.Contains(sources.String(), part) && part != "origin not allowed" { // Vault's
+				if part = strings.TrimSpace(part); !strings.Contains(sources.String(), part) && part != "origin not allowed" {
 					t.Errorf("no source has %q", part)
 				}
 			}

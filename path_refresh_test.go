@@ -61,7 +61,8 @@ func TestForcedRefreshIsShared(t *testing.T) {
 	if n := m.refreshRequests(); n != 1 {
 		t.Errorf("%d requests", n)
 	}
-	m.mustWrite("refresh/alice", map[string]any{"claims": `{"access_token":{"acrs":null}}`}) // other claims, another refresh
+	// Other claims are another refresh.
+	m.mustWrite("refresh/alice", map[string]any{"claims": `{"access_token":{"acrs":null}}`})
 	if n := m.refreshRequests(); n != 2 {
 		t.Errorf("%d requests with other claims, want 2", n)
 	}

@@ -258,7 +258,7 @@ func TestHeldTokenIsServed(t *testing.T) {
 			m.age("alice", 2*time.Second) // less than 3 s is never served
 			resp, err = m.read("token/alice")
 			wantProblem(t, resp, err, test.status, test.word)
-			m.restart() // an hour or a sign-in later, or after a restart, it heals or stays as it must
+			m.restart() // it heals or stays as it must
 			m.sim.Faults.Clear()
 			resp, err = m.read("token/alice")
 			lasting := test.fault.AADSTS == 50173 || test.fault.AADSTS == 65001 || test.fault.AADSTS == 53003 || test.fault.IDToken != nil

@@ -118,7 +118,7 @@ modules=(. scripts/tools)
 $quick || modules+=(e2e e2e/providers/zitadel)
 
 check "gofmt" formatted
-check "lines of at most 100 columns" line_lengths
+check "comments of at most 100 columns" line_lengths
 check "go vet" vet
 check "staticcheck" staticcheck
 check "links, and tests named in the documents" documents

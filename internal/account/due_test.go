@@ -12,7 +12,7 @@ import (
 // TestRefreshAt: in the last tenth of the rotation period, before a reader waits.
 func TestRefreshAt(t *testing.T) {
 	now := time.Now()
-	token := &CachedToken{ObtainedAt: now, Expiry: now.Add(70 * time.Minute)} // rotation period 60 m
+	token := &CachedToken{ObtainedAt: now, Expiry: now.Add(70 * time.Minute)} // period 60 m
 	if got := token.RefreshAt(10*time.Minute, 0).Sub(now); got != 60*time.Minute {
 		t.Errorf("without jitter after %s", got)
 	}

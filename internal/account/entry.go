@@ -47,10 +47,10 @@ type Entry struct {
 
 	Pin              Pin            `json:"pin"`
 	User             entra.Identity `json:"user"`
-	ClientID         string         `json:"client_id"` // the refresh token belongs to this client
+	ClientID         string         `json:"client_id"` // that the refresh token belongs to
 	Authority        string         `json:"authority"` // at this authority
 	ConfiguredTenant string         `json:"configured_tenant"`
-	Scopes           []string       `json:"scopes"`  // of the default token, where a login named them
+	Scopes           []string       `json:"scopes"`  // of the default token, if a login named them
 	Granted          []string       `json:"granted"` // by the last sign-in
 
 	// Roles are those consented to: by a login that named them, or a token that

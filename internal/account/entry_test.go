@@ -129,7 +129,7 @@ func TestCachedTokenTimes(t *testing.T) {
 		"at the margin":               {token(50*time.Minute, 10*time.Minute), 10 * time.Minute, 0, false},
 		"short-lived, before half":    {token(9*time.Second, 11*time.Second), 10 * time.Minute, 0, true},
 		"short-lived, at half":        {token(10*time.Second, 10*time.Second), 10 * time.Minute, 0, false},
-		"min_ttl":                     {token(0, time.Hour), 10 * time.Minute, 40 * time.Minute, true}, // capped at half
+		"min_ttl":                     {token(0, time.Hour), 10 * time.Minute, 40 * time.Minute, true},
 		"min_ttl beyond what is left": {token(35*time.Minute, 25*time.Minute), 10 * time.Minute, 26 * time.Minute, false},
 		"from the future":             {token(-time.Minute, 2*time.Hour), 10 * time.Minute, 0, false},
 		"from the future, a second":   {token(-time.Second, time.Hour), 10 * time.Minute, 0, true},

@@ -44,13 +44,13 @@ type Login struct {
 	LoginID     string        `json:"login_id"`
 	RedirectURI string        `json:"redirect_uri"`
 	Scopes      []string      `json:"scopes"`      // of the default token
-	KeptScopes  []string      `json:"kept_scopes"` // by the account; none where they are the config's
+	KeptScopes  []string      `json:"kept_scopes"` // by the account; none if the config's
 	Roles       []string      `json:"roles"`       // consented to beside that
 	Consent     []string      `json:"consent"`     // all that the person is asked for
 	Verifier    entra.Secret  `json:"verifier"`
 	Nonce       entra.Secret  `json:"nonce"`
 	Claims      string        `json:"claims"`
-	DeviceCode  entra.Secret  `json:"device_code"` // of a device code sign-in, which has no callback
+	DeviceCode  entra.Secret  `json:"device_code"` // of a device code sign-in
 	Interval    time.Duration `json:"interval"`    // between its polls
 	RequestedBy Requester     `json:"requested_by"`
 	ClientID    string        `json:"client_id"`

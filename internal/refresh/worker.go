@@ -254,7 +254,8 @@ func (w *Worker) refreshAccount(name string) {
 	}
 	switch {
 	case !w.active.Load() || running.gone:
-	case err != nil && !problem.Internal(err): // not configured: a config write makes the schedule anew
+	case err != nil && !problem.Internal(err):
+		// Not configured: a config write makes the schedule anew.
 		w.schedule.set(name, time.Time{}, idle)
 	case err != nil:
 		w.log.Warn("background refresh put off", "account", name, "error", err)

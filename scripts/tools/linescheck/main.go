@@ -4,10 +4,9 @@
 //
 //	linescheck DIR
 //
-// A line has at most 100 columns, of which a tab takes 4. A longer one passes only if it holds
-// a string literal or an address of more than 60 columns, which could not be broken well.
-// Generated files are left out, and what lies in testdata. The exit status is 1 if a line is
-// too long.
+// A line that holds a comment has at most 100 columns, of which a tab takes 4, unless an
+// address of more than 60 columns stands in it, which could not be broken. Generated files are
+// left out, and what lies in testdata. The exit status is 1 if a line is too long.
 package main
 
 import (
@@ -28,8 +27,8 @@ const (
 	mostColumns = 100
 	tabColumns  = 4
 
-	// longPiece is the width from which on a literal or an address excuses its line.
-	longPiece = 60
+	// longAddress is the width from which on an address excuses its line.
+	longAddress = 60
 )
 
 func main() {
@@ -46,8 +45,7 @@ func main() {
 		fmt.Println(line)
 	}
 	if len(long) > 0 {
-		fmt.Printf("%d lines have more than %d columns, and no literal of more than %d\n",
-			len(long), mostColumns, longPiece)
+		fmt.Printf("%d comments have lines of more than %d columns\n", len(long), mostColumns)
 		os.Exit(1)
 	}
 }
@@ -98,19 +96,13 @@ var generated = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 type line struct{ number, columns int }
 
 func tooLong(name string, source []byte) (long []line) {
-	var literals map[int]int
+	comments := commentLines(name, source)
 	number := 0
 	for text := range strings.Lines(string(source)) {
 		number++
 		text = strings.TrimRight(text, "\r\n")
 		columns := width(text)
-		if columns <= mostColumns {
-			continue
-		}
-		if literals == nil {
-			literals = literalsOf(name, source)
-		}
-		if max(literals[number], widest(address, text)) <= longPiece {
+		if columns > mostColumns && comments[number] && widestAddress(text) <= longAddress {
 			long = append(long, line{number, columns})
 		}
 	}
@@ -122,46 +114,44 @@ func width(text string) int {
 	return utf8.RuneCountInString(text) + strings.Count(text, "\t")*(tabColumns-1)
 }
 
-var (
-	address = regexp.MustCompile(`[a-z]+://\S+`)
-	quoted  = regexp.MustCompile(`'[^']*'|"(?:\\.|[^"\\])*"|` + "`[^`]*`")
-)
+var address = regexp.MustCompile(`[a-z]+://\S+`)
 
-func widest(pattern *regexp.Regexp, text string) (columns int) {
-	for _, piece := range pattern.FindAllString(text, -1) {
-		columns = max(columns, width(piece))
+func widestAddress(text string) (columns int) {
+	for _, found := range address.FindAllString(text, -1) {
+		columns = max(columns, width(found))
 	}
 	return columns
 }
 
-// literalsOf is how wide the widest string literal of each line is, by its number. One of many
-// lines counts on each by what it has there.
-func literalsOf(name string, source []byte) map[int]int {
-	literals := map[int]int{}
+// commentLines are the numbers of the lines that hold a comment: in a script, those that begin
+// with one.
+func commentLines(name string, source []byte) map[int]bool {
+	lines := map[int]bool{}
 	if path.Ext(name) != ".go" {
 		number := 0
 		for text := range strings.Lines(string(source)) {
 			number++
-			literals[number] = widest(quoted, text)
+			text = strings.TrimSpace(text)
+			lines[number] = strings.HasPrefix(text, "#") || strings.HasPrefix(text, "//")
 		}
-		return literals
+		return lines
 	}
 	files := token.NewFileSet()
 	file := files.AddFile(name, files.Base(), len(source))
 	var s scanner.Scanner
-	s.Init(file, source, nil, 0) // without a handler of errors: the compiler tells them
+	s.Init(file, source, nil, scanner.ScanComments) // no handler of errors: the compiler tells them
 	for {
 		pos, kind, text := s.Scan()
 		if kind == token.EOF {
-			return literals
+			return lines
 		}
-		if kind != token.STRING {
+		if kind != token.COMMENT {
 			continue
 		}
 		// Not PositionFor with adjustment: a //line comment names another file.
 		first := file.PositionFor(pos, false).Line
-		for i, piece := range strings.Split(text, "\n") {
-			literals[first+i] = max(literals[first+i], width(piece))
+		for i := range strings.Count(text, "\n") + 1 {
+			lines[first+i] = true
 		}
 	}
 }
