@@ -51,6 +51,7 @@ func configFields() map[string]*framework.FieldSchema {
 	}
 	fields["environment"].AllowedValues = []any{
 		"AzurePublicCloud", "AzureUSGovernmentCloud", "AzureChinaCloud",
+		"BleuCloud", "DelosCloud", "GovSGCloud",
 	}
 	fields["account_binding"].AllowedValues = []any{
 		config.BindFirstLogin, config.BindPinned, config.BindUsername, config.BindObjectID,
@@ -204,7 +205,9 @@ func (b *backend) clientErrorStatus() map[string]any {
 }
 
 func (b *backend) handleConfigWrite(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {
-	return nil, b.config.Write(ctx, d.Get("verify").(bool), func(cfg *config.Entry) error {
+	var written *config.Entry
+	err := b.config.Write(ctx, d.Get("verify").(bool), func(cfg *config.Entry) error {
+		written = cfg
 		applyConfigFields(cfg, d)
 		return cfg.SetCredential(config.Credential{
 			Secret:      given(d, "client_secret"),
@@ -212,6 +215,10 @@ func (b *backend) handleConfigWrite(ctx context.Context, _ *logical.Request, d *
 			PrivateKey:  given(d, "client_private_key"),
 		}, time.Now())
 	})
+	if err != nil {
+		return nil, err
+	}
+	return warning(written.OwnAPIWarning(written.Scopes)), nil
 }
 
 func (b *backend) handleConfigDelete(ctx context.Context, _ *logical.Request, _ *framework.FieldData) (*logical.Response, error) {

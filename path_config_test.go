@@ -41,7 +41,7 @@ func TestConfigBadInput(t *testing.T) {
 		"relative redirect":            {map[string]any{"redirect_uris": "/v1/entra/callback"}, "redirect_uris: "},
 		"scopes of two resources":      {map[string]any{"scopes": "User.Read https://vault.azure.net/user_impersonation"}, "scopes: "},
 		"default beside a named scope": {map[string]any{"scopes": "https://graph.microsoft.com/.default,User.Read"}, "scopes: "},
-		"offline_access alone":         {map[string]any{"scopes": "offline_access"}, "scopes: "},
+		"offline_access alone":         {map[string]any{"authority_url": "", "scopes": "offline_access"}, "scopes: "},
 		"reserved authorize parameter": {map[string]any{"authorize_params": "state=mine"}, "authorize_params: "},
 		"login_ttl too short":          {map[string]any{"login_ttl": "59s"}, "login_ttl: "},
 		"login_ttl too long":           {map[string]any{"login_ttl": "61m"}, "login_ttl: "},

@@ -25,10 +25,12 @@ func (b *backend) pathDevice() []*framework.Path {
 				answers(map[string]*framework.FieldSchema{
 					"user_code":        answer(framework.TypeString, "Code to enter."),
 					"verification_uri": answer(framework.TypeString, "Where to enter it."),
-					"message":          answer(framework.TypeString, "Both, in a sentence of Entra's."),
-					"interval":         answer(framework.TypeInt64, "How often Vault asks Entra, in seconds."),
-					"login_id":         answer(framework.TypeString, "Name of this login in its status."),
-					"expire_time":      answer(framework.TypeString, "When the code stops working, RFC 3339."),
+					"verification_uri_complete": answer(framework.TypeString, "Where, with the code in it; "+
+						"empty where the provider offers none."),
+					"message":     answer(framework.TypeString, "Both, in a sentence of Entra's."),
+					"interval":    answer(framework.TypeInt64, "How often Vault asks Entra, in seconds."),
+					"login_id":    answer(framework.TypeString, "Name of this login in its status."),
+					"expire_time": answer(framework.TypeString, "When the code stops working, RFC 3339."),
 				}))),
 		},
 		"Start a device code sign-in for an account.", deviceHelp)}
@@ -43,9 +45,11 @@ func (b *backend) handleDeviceStart(ctx context.Context, req *logical.Request, d
 		"user_code":        device.UserCode,
 		"verification_uri": device.VerificationURI,
 		"message":          device.Message,
-		"interval":         seconds(device.Interval),
-		"login_id":         login.LoginID,
-		"expire_time":      formatTime(device.Expiry),
+
+		"verification_uri_complete": device.VerificationURIComplete,
+		"interval":                  seconds(device.Interval),
+		"login_id":                  login.LoginID,
+		"expire_time":               formatTime(device.Expiry),
 	}}, nil
 }
 

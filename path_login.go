@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/framework"
@@ -55,7 +56,8 @@ func loginFields() map[string]*framework.FieldSchema {
 			"config's redirect_uris. The first one if left out."),
 		"response_mode": field(framework.TypeString, "form_post (default) or query (default for a "+
 			"loopback redirect URI that is not this mount's callback)."),
-		"prompt": field(framework.TypeString, "login, none, consent or select_account."),
+		"prompt": field(framework.TypeString, "login, none, consent or select_account; create at "+
+			"External ID."),
 		"login_hint": field(framework.TypeString, "Username to fill in. The pinned username if "+
 			"left out."),
 		"domain_hint": field(framework.TypeString, "Domain to sign in at, skips home realm "+
@@ -63,7 +65,7 @@ func loginFields() map[string]*framework.FieldSchema {
 		"claims": field(framework.TypeString, "Claims request: a JSON object."),
 	}
 	fields["response_mode"].AllowedValues = []any{"form_post", "query"}
-	fields["prompt"].AllowedValues = []any{"login", "none", "consent", "select_account"}
+	fields["prompt"].AllowedValues = []any{"login", "none", "consent", "select_account", "create"}
 	return fields
 }
 
@@ -81,13 +83,17 @@ func (b *backend) handleLoginStart(ctx context.Context, req *logical.Request, d 
 	if err != nil {
 		return nil, err
 	}
-	return &logical.Response{Data: map[string]any{
+	resp := &logical.Response{Data: map[string]any{
 		"auth_url":      started.AuthURL,
 		"login_id":      started.Login.LoginID,
 		"redirect_uri":  started.Login.RedirectURI,
 		"response_mode": started.ResponseMode,
 		"expire_time":   formatTime(started.Login.Expiry),
-	}}, nil
+	}}
+	for _, text := range started.Warnings {
+		resp.AddWarning(strings.ReplaceAll(text, "{mount}", b.mount()))
+	}
+	return resp, nil
 }
 
 // signInRequest is what every way to sign in is asked for.

@@ -16,6 +16,7 @@ import (
 // it from then on.
 func TestForcedRefresh(t *testing.T) {
 	m := withRoles(t, entratest.Options{})
+	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "arm"})
 	for _, of := range []string{"alice", "alice/arm"} {
 		held := m.mustRead("token/" + of)

@@ -59,7 +59,14 @@ func (b *backend) handleRoleWrite(ctx context.Context, _ *logical.Request, d *fr
 	if v, ok := d.GetOk("scopes"); ok {
 		scopes = words(v.([]string))
 	}
-	return nil, b.config.Roles.Write(ctx, d.Get("role").(string), scopes)
+	cfg, err := b.config.Entry(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.config.Roles.Write(ctx, cfg, d.Get("role").(string), scopes); err != nil || cfg == nil {
+		return nil, err
+	}
+	return warning(cfg.OwnAPIWarning(scopes)), nil
 }
 
 func (b *backend) handleRoleDelete(ctx context.Context, _ *logical.Request, d *framework.FieldData) (*logical.Response, error) {

@@ -4,6 +4,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +28,14 @@ func withRoles(t *testing.T, opts entratest.Options) *mount {
 	return m
 }
 
+// consentToARM is what an administrator does in the portal: a .default stands for it.
+func (m *mount) consentToARM() {
+	m.t.Helper()
+	if err := m.sim.AdminConsent(m.sim.App.ClientID, "https://management.azure.com"); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 func (m *mount) loginWith(account, user string, login map[string]any) map[string]any {
 	m.t.Helper()
 	resp, err := m.complete(account, m.signIn(account, user, login))
@@ -36,7 +46,7 @@ func (m *mount) loginWith(account, user string, login map[string]any) map[string
 }
 
 func TestRoleBadInput(t *testing.T) {
-	m := newConfiguredMount(t, entratest.Options{})
+	m := newEnvironmentMount(t)
 	for name, scopes := range map[string]any{
 		"none": nil, "empty": "", "two resources": "User.Read " + armScope, "default beside a named scope": "https://graph.microsoft.com/.default User.Read",
 		"offline_access alone": "offline_access", "openid alone": "openid,profile", "a quote": `User."Read"`, "not ASCII": "Ünser.Read",
@@ -77,6 +87,7 @@ func TestRoleCRUD(t *testing.T) {
 // TestRoleTokens: one sign-in, a token of its own for each resource.
 func TestRoleTokens(t *testing.T) {
 	m := withRoles(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.consentToARM()
 	done := m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
 	if roles := done["roles"].([]string); !slices.Equal(roles, []string{"mail", "arm"}) {
 		t.Errorf("consented to %q", roles)
@@ -106,6 +117,7 @@ func TestRoleTokens(t *testing.T) {
 // TestRoleRefreshesTakeTurns: strict rotators revoke on reuse.
 func TestRoleRefreshesTakeTurns(t *testing.T) {
 	m := withRoles(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
 	m.expire("alice")
 	m.sim.ResetCounts()
@@ -126,14 +138,40 @@ func TestRoleRefreshesTakeTurns(t *testing.T) {
 	}
 }
 
-// TestRoleWithoutConsent: login_required with the command that adds the role, the
-// roles already held included; the account's other tokens go on.
+// TestRoleWithoutConsent: login_required with the command that adds the role, the roles
+// already held included; the account's other tokens go on.
 func TestRoleWithoutConsent(t *testing.T) {
 	m := withRoles(t, entratest.Options{})
+	m.mustWrite("roles/files", map[string]any{"scopes": "Mail.Send"})
+	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
+	resp, err := m.read("token/alice/files")
+	wantProblem(t, resp, err, 400, `login_required: account "alice", role "files" must sign in again (AADSTS65001`,
+		"Run: vault write entra/login/alice roles=mail,files")
+	m.loginWith("alice", "alice", map[string]any{"roles": "mail,files"})
+	m.mustRead("token/alice/files")
+	// A plain login asks for what the account has.
+	if _, query := m.authURL("alice", nil); !strings.Contains(query.Get("scope"), "Mail.Read") ||
+		!strings.Contains(query.Get("scope"), "Mail.Send") {
+		t.Errorf("the next login asks for %q", query.Get("scope"))
+	}
+}
+
+// TestDefaultRole: Entra takes a .default by itself only, so that no other sign-in asks for
+// it, and every command that is named works.
+func TestDefaultRole(t *testing.T) {
+	m := withRoles(t, entratest.Options{})
+	started, err := m.write("login/alice", map[string]any{"roles": "mail,arm"})
+	if err != nil || len(started.Warnings) != 1 || !strings.Contains(started.Warnings[0], `role "arm" is not in this sign-in`) {
+		t.Fatalf("started %v, %v", started, err)
+	}
+	if scope := scopeOf(t, started); strings.Contains(scope, armScope) || !strings.Contains(scope, "Mail.Read") {
+		t.Errorf("the URL asks for %q", scope)
+	}
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
 	for range 3 {
 		resp, err := m.read("token/alice/arm")
-		wantProblem(t, resp, err, 400, `login_required: account "alice", role "arm" must sign in again (AADSTS65001`, "Run: vault write entra/login/alice roles=mail,arm")
+		wantProblem(t, resp, err, 400, `login_required: account "alice", role "arm" must sign in again (AADSTS65001`,
+			"Run: vault write entra/login/alice scopes="+armScope)
 	}
 	if n := m.refreshRequests(); n != 1 {
 		t.Errorf("%d requests", n)
@@ -144,17 +182,46 @@ func TestRoleWithoutConsent(t *testing.T) {
 	if arm := status["roles"].(map[string]any)["arm"].(map[string]any); arm["login_required"] == "" || status["state"] != account.StateActive {
 		t.Errorf("the account reads as %v", status)
 	}
-	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
+	m.loginWith("alice", "alice", map[string]any{"scopes": armScope})
 	m.mustRead("token/alice/arm")
-	// A plain login asks for what the account has.
-	if _, query := m.authURL("alice", nil); !strings.Contains(query.Get("scope"), "Mail.Read") || !strings.Contains(query.Get("scope"), armScope) {
-		t.Errorf("the next login asks for %q", query.Get("scope"))
+	m.mustRead("token/alice/mail")
+	m.loginWith("alice", "alice", map[string]any{"scopes": ""})
+	// The role is the account's now, and a bare login, which every message names, works still.
+	bare, err := m.write("login/alice", nil)
+	if err != nil || len(bare.Warnings) != 0 || strings.Contains(scopeOf(t, bare), armScope) {
+		t.Errorf("a bare login is %v, %v", bare, err)
 	}
+	m.loginWith("alice", "alice", nil)
+	m.mustRead("token/alice/arm")
+}
+
+// TestManyResources: a fourth resource in one sign-in is left out with a warning.
+func TestManyResources(t *testing.T) {
+	m := newEnvironmentMount(t)
+	for i, scope := range []string{"https://a.example/x", "https://b.example/x", "https://c.example/x"} {
+		m.mustWrite(fmt.Sprintf("roles/r%d", i), map[string]any{"scopes": scope})
+	}
+	started, err := m.write("login/alice", map[string]any{"roles": "r0,r1,r2"})
+	if err != nil || len(started.Warnings) != 1 || !strings.Contains(started.Warnings[0], `role "r2"`) ||
+		!strings.Contains(started.Warnings[0], "vault write entra/login/alice scopes=https://c.example/x") {
+		t.Errorf("started %v, %v", started, err)
+	}
+}
+
+// scopeOf is what the URL of a started login asks for.
+func scopeOf(t *testing.T, started *logical.Response) string {
+	t.Helper()
+	u, err := url.Parse(started.Data["auth_url"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Query().Get("scope")
 }
 
 // TestRoleOnlyRefused: a policy for one resource leaves the others alone.
 func TestRoleOnlyRefused(t *testing.T) {
 	m := withRoles(t, entratest.Options{})
+	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
 	if err := m.sim.SetUserStateFor("alice", "https://management.azure.com", entratest.StateMFARequired); err != nil {
 		t.Fatal(err)
@@ -179,6 +246,7 @@ func TestRoleUnknown(t *testing.T) {
 // TestRoleNamedLikeAnAccount and the reverse are two things.
 func TestRoleNamedLikeAnAccount(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
+	m.consentToARM()
 	m.mustWrite("roles/alice", map[string]any{"scopes": armScope})
 	m.loginWith("alice", "alice", map[string]any{"roles": "alice"})
 	token, _ := m.sim.Introspect(m.mustRead("token/alice/alice")["access_token"].(string))
@@ -192,6 +260,7 @@ func TestRoleNamedLikeAnAccount(t *testing.T) {
 // TestRoleDeletedInUse: its tokens are dropped when the account is next written.
 func TestRoleDeletedInUse(t *testing.T) {
 	m := withRoles(t, entratest.Options{})
+	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
 	m.mustRead("token/alice/arm")
 	m.mustDo(logical.DeleteOperation, "roles/arm", nil)

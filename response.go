@@ -112,6 +112,16 @@ func secretField(description string) *framework.FieldSchema {
 	return f
 }
 
+// warning is an answer that holds nothing else, nil for none.
+func warning(text string) *logical.Response {
+	if text == "" {
+		return nil
+	}
+	resp := &logical.Response{}
+	resp.AddWarning(text)
+	return resp
+}
+
 // accountField is the account's name in a path.
 func accountField() *framework.FieldSchema {
 	return answer(framework.TypeString, "Name of the account in this mount. Case matters.")

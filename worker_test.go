@@ -212,6 +212,7 @@ func TestDeletedRoleKeepsTheSchedule(t *testing.T) {
 	for name, refused := range map[string]bool{"read": false, "the default token is refused": true} {
 		inBubble(t, name, func(t *testing.T) {
 			m := withRoles(t, entratest.Options{})
+			m.consentToARM()
 			m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
 			m.mustRead("token/alice/mail")
 			if refused {

@@ -50,8 +50,9 @@ type Entry struct {
 	ClientID         string         `json:"client_id"` // that the refresh token belongs to
 	Authority        string         `json:"authority"` // at this authority
 	ConfiguredTenant string         `json:"configured_tenant"`
-	Scopes           []string       `json:"scopes"`  // of the default token, if a login named them
-	Granted          []string       `json:"granted"` // by the last sign-in
+	ClientAuth       string         `json:"client_auth"` // how the sign-in authenticated the client
+	Scopes           []string       `json:"scopes"`      // of the default token, if a login named them
+	Granted          []string       `json:"granted"`     // by the last sign-in
 
 	// Roles are those consented to: by a login that named them, or a token that
 	// Entra gave.
@@ -78,6 +79,13 @@ type Entry struct {
 	Disabled bool              `json:"disabled"`
 }
 
+// How a sign-in authenticated the client. A refresh token keeps that nature: it wants the
+// credential at every refresh, or refuses it. "" is of accounts that an older version stored.
+const (
+	WithCredential    = "credential"
+	WithoutCredential = "none"
+)
+
 // Pin says whose account this is. A sign-in sets it whole; an operator can set
 // Username or ObjectID before the first one.
 type Pin struct {
@@ -101,11 +109,12 @@ func (e *Entry) SignedIn() bool { return e.RefreshToken != "" }
 
 // SignIn takes over what a sign-in (login, device code, import) was given. It
 // begins a new generation and ends every error.
-func (e *Entry) SignIn(s *entra.SignIn, scopes []string, cfg *config.Entry, now time.Time) {
+func (e *Entry) SignIn(s *entra.SignIn, scopes []string, cfg *config.Entry, clientAuth string, now time.Time) {
 	e.Generation = rand.Text()
 	e.Pin = Pin{User: s.User}
 	e.User = s.User
 	e.ClientID, e.Authority, e.ConfiguredTenant = cfg.ClientID, cfg.Authority(), cfg.TenantID
+	e.ClientAuth = clientAuth
 	e.Granted = strings.Fields(s.Tokens.Scope)
 	e.RefreshToken, e.PreviousRefreshToken = s.Tokens.RefreshToken, ""
 	e.RefreshTokenTime = s.Tokens.Obtained
@@ -213,18 +222,21 @@ func (e *Entry) EffectiveScopes(cfg *config.Entry) []string {
 	return cfg.Scopes
 }
 
-// RequestedScopes are what a refresh of the default token asks Entra for: those of
-// the scopes that were granted. If none was, it asks for all, and Entra's answer
-// says why not.
-func (e *Entry) RequestedScopes(scopes []string) []string {
+// RequestedScopes are what a refresh of the default token asks for: those of the scopes that
+// were granted. If none was, Entra is asked for all and its answer says why not; another
+// provider is asked for none, which is what the grant gives (RFC 6749 section 6).
+func (e *Entry) RequestedScopes(scopes []string, cfg *config.Entry) []string {
 	missing := entra.Missing(scopes, e.Granted)
 	granted := slices.DeleteFunc(slices.Clone(scopes), func(s string) bool {
 		return slices.Contains(missing, s)
 	})
-	if len(granted) == 0 {
-		return scopes
+	switch {
+	case len(granted) > 0:
+		return granted
+	case cfg.AuthorityURL != "":
+		return nil
 	}
-	return granted
+	return scopes
 }
 
 // KeepaliveAt is when the refresh token is used so that it does not end of
@@ -275,6 +287,9 @@ func (e *Entry) CheckUser(name string, user entra.Identity, cfg *config.Entry) *
 	case cfg.AccountBinding == config.BindUsername && !strings.EqualFold(name, user.PreferredUsername):
 		return refuse("%s signed in, but account_binding is username: only the user %s may sign in "+
 			"to account %q", user.Username, name, name)
+	case cfg.AccountBinding == config.BindUsername && user.IsGuest():
+		return refuse("%s signed in, but account_binding is username, and a guest's name is another "+
+			"directory's: an operator pins account %q to an object_id", user.Username, name)
 	case cfg.AccountBinding == config.BindObjectID && !strings.EqualFold(name, user.ObjectID):
 		return refuse("%s signed in, but account_binding is object_id: only the user with object_id "+
 			"%s may sign in to account %q", user.Username, name, name)
@@ -297,6 +312,26 @@ func (e *Entry) TenantID() string {
 		return e.User.TenantID
 	}
 	return e.ConfiguredTenant
+}
+
+// Challenge is the claims challenge that stands against the account, "" for none: only a
+// sign-in that sends it satisfies it. A sign-in ends it.
+func (e *Entry) Challenge() string {
+	var latest *RefreshError
+	for _, r := range e.TokenErrors {
+		if r.Claims != "" && (latest == nil || r.Time.After(latest.Time)) {
+			latest = r
+		}
+	}
+	switch {
+	case e.Error != nil && e.Error.Claims != "":
+		return e.Error.Claims
+	case latest != nil:
+		return latest.Claims
+	case e.LatestLogin != nil:
+		return e.LatestLogin.Claims
+	}
+	return ""
 }
 
 // IdleExpiry is when inactivity would end the refresh token.

@@ -22,7 +22,7 @@ func testEntry(now time.Time, change func(*Entry)) *Entry {
 			AccessToken: "access", TokenType: "Bearer", RefreshToken: "first", Scope: "User.Read",
 			Obtained: now.Add(-time.Hour), Expiry: now.Add(time.Hour),
 		},
-	}, []string{"User.Read"}, cfg, now.Add(-time.Hour))
+	}, []string{"User.Read"}, cfg, WithCredential, now.Add(-time.Hour))
 	if change != nil {
 		change(e)
 	}
@@ -155,7 +155,7 @@ func TestRequestedScopes(t *testing.T) {
 		{[]string{"Mail.Send"}, []string{"Mail.Send"}},
 		{[]string{"https://vault.azure.net/.default"}, []string{"https://vault.azure.net/.default"}},
 	} {
-		if got := e.RequestedScopes(test.wanted); !slices.Equal(got, test.want) {
+		if got := e.RequestedScopes(test.wanted, config.NewEntry()); !slices.Equal(got, test.want) {
 			t.Errorf("for %q it asks %q, want %q", test.wanted, got, test.want)
 		}
 	}

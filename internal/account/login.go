@@ -58,6 +58,7 @@ type Login struct {
 	CreatedTime time.Time     `json:"created_time"`
 	Expiry      time.Time     `json:"expiry"`
 	Incarnation string        `json:"incarnation"` // of the account that it is for
+	ClientAuth  string        `json:"client_auth"` // how it authenticates the client
 
 	hash string // of its state, and its name in storage
 }
@@ -83,6 +84,7 @@ type LoginOutcome struct {
 	Time        time.Time    `json:"time"` // when it ended
 	RequestedBy string       `json:"requested_by"`
 	Expiry      time.Time    `json:"expiry"`
+	Claims      string       `json:"claims"` // that Entra challenged the sign-in with
 }
 
 // PendingLogin is a login that is waiting for its callback.
@@ -102,10 +104,28 @@ func NewLogin(account string, by Requester, cfg *config.Entry, now time.Time) (l
 		RequestedBy: by,
 		ClientID:    cfg.ClientID,
 		Authority:   cfg.Authority(),
+		ClientAuth:  clientAuthOf(cfg),
 		CreatedTime: now.UTC(),
 		Expiry:      now.UTC().Add(cfg.LoginTTL),
 		hash:        stateHash(state),
 	}, state
+}
+
+// clientAuthOf is how a sign-in under cfg authenticates the client, unless it is of a kind
+// that wants no credential.
+func clientAuthOf(cfg *config.Entry) string {
+	if cfg.ClientAuth() == "none" {
+		return WithoutCredential
+	}
+	return WithCredential
+}
+
+// Client is the one to redeem and refresh with that was authenticated so at the sign-in.
+func Client(reg *config.Registration, clientAuth string) *entra.Client {
+	if clientAuth == WithoutCredential {
+		return reg.Client.WithoutCredential()
+	}
+	return reg.Client
 }
 
 // Expired answers a login that is finished too late, nil if it is in time.
@@ -176,7 +196,7 @@ func (e *Entry) EndLogin(login *Login, outcome LoginOutcome, now time.Time) {
 	latest := *e.LatestLogin
 	latest.Status, latest.Code = outcome.Status, outcome.Code
 	latest.Message, latest.EntraCode = outcome.Message, outcome.EntraCode
-	latest.Username = outcome.Username
+	latest.Username, latest.Claims = outcome.Username, outcome.Claims
 	latest.Time = now.UTC()
 	e.LatestLogin = &latest
 }

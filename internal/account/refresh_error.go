@@ -28,6 +28,7 @@ type RefreshError struct {
 	Scopes        []string    `json:"scopes"`  // that were refused; nil where that does not matter
 	CorrelationID string      `json:"correlation_id"`
 	Time          time.Time   `json:"time"`
+	Claims        string      `json:"claims"` // a challenge, which a sign-in has to send
 }
 
 // NewRefreshError takes from err what may be remembered of it, and how long Entra
@@ -49,6 +50,7 @@ func NewRefreshError(err error, now time.Time) (r *RefreshError, retryAfter time
 		Message:       e.Reason(),
 		CorrelationID: e.CorrelationID,
 		Time:          now.UTC(),
+		Claims:        e.Claims,
 	}, e.RetryAfter
 }
 
@@ -129,20 +131,35 @@ func (r *RefreshError) Problem(account, role string, e *Entry) *problem.Error {
 	case problem.LoginRequired:
 		p.Text = fmt.Sprintf("%s must sign in again (%s)", of, r.Reason())
 		p.Command = problem.LoginCommand(account)
-		if role != "" && !slices.Contains(e.Roles, role) {
+		switch {
+		case role == "" || slices.Contains(e.Roles, role):
+		case byDefault(r.Scopes): // Entra takes it in a sign-in of its own
+			p.Command = fmt.Sprintf("vault write {mount}login/%s scopes=%s", account, r.Scopes[0])
+		default:
 			roles := strings.Join(append(slices.Clone(e.Roles), role), ",")
 			p.Command = fmt.Sprintf("vault write {mount}login/%s roles=%s", account, roles)
 		}
 	case problem.AccessDenied:
-		p.Text = fmt.Sprintf("%s is blocked by Entra and an administrator must act (%s); "+
-			"tried again after %s", of, r.Reason(), r.Time.Add(BlockedFor).Format(time.RFC3339))
+		device := ""
+		if r.about().AboutDevice() {
+			device = ", or sign in from a compliant device"
+			p.Command = problem.LoginCommand(account)
+		}
+		p.Text = fmt.Sprintf("%s is blocked by Entra and an administrator must act%s (%s); "+
+			"tried again after %s", of, device, r.Reason(), r.Time.Add(BlockedFor).Format(time.RFC3339))
 	case problem.ClientRejected:
 		p.Text = fmt.Sprintf("Entra refuses this mount's app registration (%s); "+
 			"no account is touched. Correct the config", r.Reason())
 		p.Command = "vault write {mount}config client_secret=..."
 	case problem.InvalidRequest:
-		p.Text = fmt.Sprintf("Entra refuses the scopes asked for: %s: correct them (%s)",
-			of, r.Reason())
+		p.Text = fmt.Sprintf("Entra refuses what was asked for: %s (%s)", of, r.Reason())
+		if r.about().AboutScopes() {
+			p.Text = fmt.Sprintf("Entra refuses the scopes asked for: %s: correct them (%s)",
+				of, r.Reason())
+		}
+		if r.AADSTS == 90009 {
+			p.Text += "; this tenant wants a scope of the application's own API as <client_id>/<name>"
+		}
 	default:
 		p.Text = fmt.Sprintf("%s could not be refreshed (%s); its refresh token is kept, try again",
 			of, r.Reason())
@@ -150,12 +167,28 @@ func (r *RefreshError) Problem(account, role string, e *Entry) *problem.Error {
 	return p
 }
 
+// byDefault tells the scopes of a role that stands for static consent.
+func byDefault(scopes []string) bool {
+	return len(scopes) == 1 && strings.HasSuffix(scopes[0], "/.default")
+}
+
+// about is what the protocol knows of such an error.
+func (r *RefreshError) about() *entra.Error {
+	return &entra.Error{Class: r.Class, Code: r.Code, Suberror: r.Suberror, AADSTS: r.AADSTS}
+}
+
+// ChallengeCommand is the sign-in that carries a claims challenge.
+func ChallengeCommand(account, claims string) string {
+	quoted := strings.ReplaceAll(claims, "'", `'\''`)
+	return fmt.Sprintf("vault write {mount}login/%s claims='%s'", account, quoted)
+}
+
 // LoginProblem is the answer to whoever tried to sign in. Every class ends as
 // login_failed, but the trouble of the client and of Entra keep their codes.
 func (r *RefreshError) LoginProblem(account string) *problem.Error {
 	p := problem.FailedLogin("account %q was not signed in (%s)", account, r.Reason())
 	p.Command = problem.LoginCommand(account)
-	p.EntraCode, p.CorrelationID = r.EntraCode(), r.CorrelationID
+	p.EntraCode, p.CorrelationID, p.Claims = r.EntraCode(), r.CorrelationID, r.Claims
 	p.Said = strings.TrimPrefix(r.Message, r.EntraCode()+": ")
 	switch r.Class {
 	case entra.ClassClient:
@@ -186,6 +219,10 @@ func platformHint(aadsts int) string {
 	case 700025:
 		return `Entra wants no credential: the redirect URI is registered under ` + mobile + `, ` +
 			`so register it under "Web", or write client_secret="" to the config`
+	}
+	if aadsts == 9002326 || aadsts == 9002327 {
+		return `the redirect URI is registered under the platform "Single-page application", ` +
+			`whose codes only a browser may redeem: register it under "Web"`
 	}
 	return ""
 }

@@ -30,6 +30,7 @@ type Status struct {
 	Error        *RefreshError // that stands against the default token, nil for nearly all
 	clientID     string        // shared between the accounts that have the same
 	authority    string        // likewise
+	clientAuth   string
 	unreadable   bool
 	signedIn     bool
 	disabled     bool
@@ -40,13 +41,14 @@ type Status struct {
 // Status takes from the entry what a list needs.
 func (e *Entry) Status() Status {
 	s := Status{
-		Username:  e.User.Username,
-		Error:     e.Error,
-		clientID:  unique.Make(e.ClientID).Value(),
-		authority: unique.Make(e.Authority).Value(),
-		signedIn:  e.SignedIn(),
-		disabled:  e.Disabled,
-		loginTime: e.LoginTime,
+		Username:   e.User.Username,
+		Error:      e.Error,
+		clientID:   unique.Make(e.ClientID).Value(),
+		authority:  unique.Make(e.Authority).Value(),
+		clientAuth: e.ClientAuth,
+		signedIn:   e.SignedIn(),
+		disabled:   e.Disabled,
+		loginTime:  e.LoginTime,
 	}
 	if s.Error == nil {
 		s.Error = e.TokenErrors[""]
@@ -95,6 +97,8 @@ func (s Status) mismatch(cfg *config.Entry, now time.Time) string {
 	case s.authority != cfg.Authority():
 		return fmt.Sprintf("it signed in at %s, the config now names %s",
 			s.authority, cfg.Authority())
+	case s.clientAuth == WithCredential && cfg.ClientAuth() == "none":
+		return "its sign-in was made with this mount's credential, and the config now has none"
 	case cfg.LoginMaxAge > 0 && now.After(s.loginTime.Add(cfg.LoginMaxAge)):
 		return fmt.Sprintf("its sign-in is older than login_max_age (%s)", cfg.LoginMaxAge)
 	}

@@ -27,6 +27,10 @@ type CachedToken struct {
 	ObtainedAt  time.Time    `json:"obtained"`
 	Expiry      time.Time    `json:"expiry"`
 
+	// RefreshAfter is when the provider wants the token refreshed (refresh_in), zero where
+	// it does not say.
+	RefreshAfter time.Time `json:"refresh_after"`
+
 	wasRead atomic.Bool // since it was obtained, on this node
 }
 
@@ -38,6 +42,8 @@ func newCachedToken(t *entra.Tokens, scopes []string) *CachedToken {
 		Scopes:      scopes,
 		ObtainedAt:  t.Obtained,
 		Expiry:      t.Expiry,
+
+		RefreshAfter: t.RefreshAfter,
 	}
 }
 
@@ -72,10 +78,15 @@ func (t *CachedToken) ServedUntil(refreshMargin, minTTL time.Duration) time.Time
 }
 
 // RefreshAt is when a token in use is refreshed before a reader has to wait for it:
-// within the last tenth of its rotation period. jitter is 0 to 1.
+// within the last tenth of its rotation period, or when the provider wants it if that is
+// earlier. jitter is 0 to 1.
 func (t *CachedToken) RefreshAt(refreshMargin time.Duration, jitter float64) time.Time {
 	period := t.Life() - t.Margin(refreshMargin)
-	return t.ServedUntil(refreshMargin, 0).Add(-time.Duration(jitter * float64(period/10)))
+	at := t.ServedUntil(refreshMargin, 0)
+	if !t.RefreshAfter.IsZero() && t.RefreshAfter.Before(at) && t.RefreshAfter.After(t.ObtainedAt) {
+		at, period = t.RefreshAfter, t.RefreshAfter.Sub(t.ObtainedAt)
+	}
+	return at.Add(-time.Duration(jitter * float64(period/10)))
 }
 
 // Fresh reports whether the token may be served without a second thought.

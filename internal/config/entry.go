@@ -5,6 +5,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -81,6 +82,28 @@ func (c *Entry) Authority() string {
 		return strings.TrimSuffix(c.AuthorityURL, "/")
 	}
 	return c.Environment + "/" + c.TenantID
+}
+
+// CheckScopes says whether one token can be had for these scopes at this authority.
+func (c *Entry) CheckScopes(scopes []string) error { return c.clientConfig().CheckScopes(scopes) }
+
+// ComposeScopes puts together what one authorization request asks for: see entra.Config.
+func (c *Entry) ComposeScopes(base []string, roles []entra.ScopeSet) ([]string, []entra.LeftOut) {
+	return c.clientConfig().ComposeScopes(base, roles)
+}
+
+// AllowsPrompt reports whether the authority knows a value of prompt.
+func (c *Entry) AllowsPrompt(prompt string) bool { return c.clientConfig().AllowsPrompt(prompt) }
+
+// OwnAPIWarning says what some tenants refuse at a refresh; "" where it does not matter.
+func (c *Entry) OwnAPIWarning(scopes []string) string {
+	for _, scope := range scopes {
+		if by, own := entra.ByClientID(c.ClientID, scope); own && c.AuthorityURL == "" {
+			return fmt.Sprintf("scopes: some tenants refuse %s at a refresh (AADSTS90009); %s names "+
+				"the same", scope, by)
+		}
+	}
+	return ""
 }
 
 // clientConfig is what the protocol needs to know of this config.

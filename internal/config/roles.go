@@ -65,8 +65,9 @@ func (r *Roles) Scopes(ctx context.Context, name string) ([]string, error) {
 	return role.Scopes, nil
 }
 
-// Write creates or updates a role; nil scopes leave those that it has.
-func (r *Roles) Write(ctx context.Context, name string, scopes []string) error {
+// Write creates or updates a role; nil scopes leave those that it has. cfg is nil where
+// there is no config.
+func (r *Roles) Write(ctx context.Context, cfg *Entry, name string, scopes []string) error {
 	role := &Role{Version: store.SchemaVersion}
 	if _, err := r.entries.Read(ctx, RoleStoragePrefix+name, role); err != nil {
 		return err
@@ -77,7 +78,11 @@ func (r *Roles) Write(ctx context.Context, name string, scopes []string) error {
 	if len(role.Scopes) == 0 {
 		return problem.Invalid("scopes: is required")
 	}
-	if err := entra.CheckScopes(role.Scopes); err != nil {
+	check := entra.CheckScopes
+	if cfg != nil {
+		check = cfg.CheckScopes
+	}
+	if err := check(role.Scopes); err != nil {
 		return problem.Invalid("scopes: %s", err)
 	}
 	defer r.cache.Drop(name)

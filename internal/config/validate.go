@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"vault-plugin-secrets-entra/internal/entra"
 	"vault-plugin-secrets-entra/internal/problem"
 )
 
@@ -24,10 +23,8 @@ func (c *Entry) Validate() error {
 			return problem.Invalid("redirect_uris: %s", err)
 		}
 	}
-	if len(c.Scopes) > 0 || c.AuthorityURL == "" {
-		if err := entra.CheckScopes(c.Scopes); err != nil {
-			return problem.Invalid("scopes: %s", err)
-		}
+	if err := c.CheckScopes(c.Scopes); err != nil {
+		return problem.Invalid("scopes: %s", err)
 	}
 	if err := c.validateDurations(); err != nil {
 		return err

@@ -13,7 +13,7 @@ import (
 )
 
 // Host is the name in [Simulator.Authority]. Only [Simulator.Transport] leads there.
-const Host = "entra.test"
+const Host = "localhost"
 
 // Authority is the URL that the discovery document stands under for clients that use
 // [Simulator.Transport].

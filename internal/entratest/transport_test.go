@@ -41,7 +41,7 @@ func TestTransportServes(t *testing.T) {
 		}
 		decode(t, resp.Body, &doc)
 		if doc.Issuer != s.Authority() ||
-			doc.Token != "https://entra.test/"+s.Tenant()+"/oauth2/v2.0/token" {
+			doc.Token != "https://localhost/"+s.Tenant()+"/oauth2/v2.0/token" {
 			t.Errorf("discovery says %+v", doc)
 		}
 		if resp.Request.URL.String() != discoveryOf(s) {

@@ -53,6 +53,7 @@ type Error struct {
 	Hint          string // for the administrator
 	EntraCode     string // what Entra called it, for an administrator to search
 	CorrelationID string // and the id to look it up by
+	Claims        string // a challenge that the next sign-in has to send
 }
 
 // Error is the message without the command.

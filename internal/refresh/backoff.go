@@ -76,6 +76,9 @@ type failure struct {
 	retryAfter time.Duration // 0: Entra did not say
 	generation uint64        // of the registration
 	noAnswer   bool          // from anybody who could have an opinion
+
+	// aboutClient: the registration is known to be refused, and not one user or grant.
+	aboutClient bool
 }
 
 // note remembers a failure of one token.
@@ -101,7 +104,7 @@ func (b *backoff) noteMount(f failure) (clientRejected bool) {
 		b.paused = later(b.paused, f.Time.Add(f.retryAfter))
 	}
 	switch {
-	case f.Class == entra.ClassClient:
+	case f.aboutClient:
 		clientRejected = b.client == nil || b.client.inARow == 0
 		b.client = b.client.again(f.RefreshError, f.retryAfter)
 	case !f.noAnswer:

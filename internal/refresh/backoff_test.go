@@ -31,7 +31,8 @@ func TestBackoff(t *testing.T) {
 	generation := uint64(1)
 	b := newBackoff(func() uint64 { return generation })
 	of := func(class entra.Class, aadsts int) failure {
-		return failure{RefreshError: &account.RefreshError{Class: class, Time: now, AADSTS: aadsts}, generation: 1}
+		return failure{RefreshError: &account.RefreshError{Class: class, Time: now, AADSTS: aadsts},
+			generation: 1, aboutClient: class == entra.ClassClient}
 	}
 	e := account.NewEntry(now)
 	blocked := func(name, role string, at time.Time) bool {

@@ -74,9 +74,10 @@ func (r *Refresher) callEntra(ctx context.Context, reg *config.Registration, req
 		User:         e.User,
 	}
 	if req.Role == "" {
-		ask.Scopes = e.RequestedScopes(req.Scopes)
+		ask.Scopes = e.RequestedScopes(req.Scopes, reg.Entry)
 	}
-	tokens, err = reg.Client.Refresh(ctx, ask)
+	client := account.Client(reg, e.ClientAuth)
+	tokens, err = client.Refresh(ctx, ask)
 	if err == nil || r.work.Stopping() {
 		return tokens, ask.RefreshToken, err
 	}
@@ -93,7 +94,7 @@ func (r *Refresher) callEntra(ctx context.Context, reg *config.Registration, req
 	if !r.unchanged(ctx, req.Account, e.Generation) {
 		return nil, "", err
 	}
-	tokens, err = reg.Client.Refresh(ctx, ask)
+	tokens, err = client.Refresh(ctx, ask)
 	return tokens, ask.RefreshToken, err
 }
 
@@ -128,7 +129,7 @@ func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, r
 	}
 	key := backoffKey{req.Account, req.Role, ""}
 	switch {
-	case f.Class == entra.ClassClient:
+	case f.aboutClient:
 	case req.Claims != "" && f.Class != entra.ClassTransient:
 		// The claims are the caller's choice: an ordinary refresh may work, and decides
 		// what becomes of the account.
@@ -144,7 +145,11 @@ func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, r
 	}
 	r.log.Warn("refresh failed", "account", req.Account, "role", req.Role,
 		"word", f.ProblemCode(), "code", f.EntraCode(), "correlation_id", f.CorrelationID)
-	return f.Problem(req.Account, req.Role, e)
+	p := f.Problem(req.Account, req.Role, e)
+	if req.Claims != "" && p.Code == problem.LoginRequired {
+		p.Command = account.ChallengeCommand(req.Account, req.Claims)
+	}
+	return p
 }
 
 func newFailure(reg *config.Registration, req TokenRequest, err error) failure {
@@ -155,7 +160,10 @@ func newFailure(reg *config.Registration, req TokenRequest, err error) failure {
 		refused.Scopes = req.Scopes
 	}
 	var answer *entra.Error
-	f.noAnswer = refused.Class == entra.ClassTransient && errors.As(err, &answer) && answer.NoAnswer()
+	if errors.As(err, &answer) {
+		f.noAnswer = refused.Class == entra.ClassTransient && answer.NoAnswer()
+		f.aboutClient = answer.AboutClient()
+	}
 	return f
 }
 

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -33,6 +32,7 @@ type Started struct {
 	Login        *account.Login
 	AuthURL      string
 	ResponseMode string
+	Warnings     []string // with {mount} for the mount's path
 }
 
 // Start begins a sign-in by browser.
@@ -44,14 +44,17 @@ func (s *SignIns) Start(ctx context.Context, req BrowserRequest) (*Started, erro
 	defer v.leave()
 	login, state := account.NewLogin(req.Account, req.RequestedBy, v.reg.Entry, time.Now())
 	login.Verifier, login.Nonce = entra.Secret(entra.NewRandom()), entra.Secret(entra.NewRandom())
-	login.Claims = req.Claims
-	if err := s.chooseScopes(ctx, req.Request, v, login); err != nil {
+	if login.Claims = req.Claims; login.Claims == "" && v.known != nil {
+		login.Claims = v.known.Challenge()
+	}
+	left, err := s.chooseScopes(ctx, req.Request, v, login)
+	if err != nil {
 		return nil, err
 	}
 	if login.RedirectURI, err = v.reg.RedirectURI(req.RedirectURI); err != nil {
 		return nil, err
 	}
-	ask, err := req.authorize(login, v.known)
+	ask, err := req.authorize(login, v)
 	if err != nil {
 		return nil, err
 	}
@@ -64,11 +67,16 @@ func (s *SignIns) Start(ctx context.Context, req BrowserRequest) (*Started, erro
 	if err := s.begin(ctx, login); err != nil {
 		return nil, err
 	}
-	return &Started{Login: login, AuthURL: authURL, ResponseMode: ask.ResponseMode}, nil
+	return &Started{
+		Login:        login,
+		AuthURL:      authURL,
+		ResponseMode: ask.ResponseMode,
+		Warnings:     leftOutWarnings(req.Request, left),
+	}, nil
 }
 
 // authorize is what Entra's authorize endpoint is asked, all but the state.
-func (r BrowserRequest) authorize(login *account.Login, known *account.Entry) (entra.AuthorizeRequest, error) {
+func (r BrowserRequest) authorize(login *account.Login, v *visit) (entra.AuthorizeRequest, error) {
 	mode, err := responseMode(r.ResponseMode, login.RedirectURI, r.OwnCallback)
 	if err != nil {
 		return entra.AuthorizeRequest{}, err
@@ -82,13 +90,15 @@ func (r BrowserRequest) authorize(login *account.Login, known *account.Entry) (e
 		Prompt:       r.Prompt,
 		LoginHint:    r.LoginHint,
 		DomainHint:   r.DomainHint,
-		Claims:       r.Claims,
+		Claims:       login.Claims,
 	}
-	if ask.LoginHint == "" && ask.Prompt != "select_account" && known != nil {
-		ask.LoginHint = known.PinnedUsername()
+	if ask.LoginHint == "" && ask.Prompt != "select_account" && v.known != nil {
+		ask.LoginHint = v.known.PinnedUsername()
 	}
 	switch {
-	case !slices.Contains([]string{"", "login", "none", "consent", "select_account"}, ask.Prompt):
+	case ask.Prompt == "create" && !v.reg.AllowsPrompt(ask.Prompt):
+		return ask, problem.Invalid("prompt: create is for External ID alone")
+	case !v.reg.AllowsPrompt(ask.Prompt):
 		return ask, problem.Invalid("prompt: must be login, none, consent or select_account")
 	case ask.Prompt == "select_account" && ask.LoginHint != "":
 		return ask, problem.Invalid("prompt: select_account does not go with login_hint")
@@ -222,7 +232,7 @@ func (c *Callback) redeem(ctx context.Context) (*entra.SignIn, error) {
 	if p := login.Mismatch(c.Reg.Entry); p != nil {
 		return nil, p
 	}
-	signIn, err := c.Reg.Client.RedeemCode(ctx, entra.CodeRequest{
+	signIn, err := account.Client(c.Reg, login.ClientAuth).RedeemCode(ctx, entra.CodeRequest{
 		Code:        resp.Code,
 		Verifier:    login.Verifier,
 		Nonce:       login.Nonce,

@@ -45,11 +45,12 @@ func (s *SignIns) StartDevice(ctx context.Context, req Request) (*account.Login,
 			"an administrator can write allow_device_code=true to its config")
 	}
 	login, _ := account.NewLogin(req.Account, req.RequestedBy, v.reg.Entry, time.Now())
-	if err := s.chooseScopes(ctx, req, v, login); err != nil {
+	if _, err := s.chooseScopes(ctx, req, v, login); err != nil {
 		return nil, nil, err
 	}
+	login.ClientAuth = account.WithoutCredential // device codes are a public client's
 	// A device code is for one resource; the refresh token is good for the roles'.
-	device, err := v.reg.Client.StartDevice(ctx, login.Scopes)
+	device, err := account.Client(v.reg, login.ClientAuth).StartDevice(ctx, login.Scopes)
 	if err != nil {
 		failure, _ := account.NewRefreshError(err, time.Now())
 		return nil, nil, failure.LoginProblem(req.Account)
@@ -125,7 +126,7 @@ func (s *SignIns) poll(ctx context.Context, hash string) (slower, retryAfter tim
 		return 0, 0, err
 	}
 	defer v.leave()
-	signIn, err := v.reg.Client.PollDevice(ctx, login.DeviceCode, login.Scopes)
+	signIn, err := account.Client(v.reg, login.ClientAuth).PollDevice(ctx, login.DeviceCode, login.Scopes)
 	if err == nil {
 		// The code is spent: a login that is gone by now (its account was deleted,
 		// say) has had its time.

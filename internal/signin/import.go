@@ -4,12 +4,19 @@ package signin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entra"
 	"vault-plugin-secrets-entra/internal/problem"
 )
+
+// refusesCredential tells Entra's refusal of a credential beside a public client's token.
+func refusesCredential(err error) bool {
+	var e *entra.Error
+	return errors.As(err, &e) && e.AADSTS == 700025
+}
 
 // Import takes over a refresh token from elsewhere: it is redeemed at once, on a
 // context of its own, for a provider that rotates strictly has ended the token it was
@@ -29,6 +36,13 @@ func (s *SignIns) Import(ctx context.Context, req Request, token entra.Secret) (
 	}
 	ask := entra.RefreshRequest{RefreshToken: token, Scopes: scopes}
 	signIn, err := v.reg.Client.RedeemRefreshToken(ctx, ask)
+	clientAuth := account.WithCredential
+	if !v.reg.Client.HasCredential() || refusesCredential(err) {
+		clientAuth = account.WithoutCredential
+	}
+	if refusesCredential(err) { // and has not looked at the token
+		signIn, err = account.Client(v.reg, clientAuth).RedeemRefreshToken(ctx, ask)
+	}
 	if err != nil {
 		return nil, nil, s.refused(req.Account, v.reg, err)
 	}
@@ -42,7 +56,7 @@ func (s *SignIns) Import(ctx context.Context, req Request, token entra.Secret) (
 		if p := e.CheckUser(req.Account, signIn.User, v.reg.Entry); p != nil {
 			return nil, p
 		}
-		e.SignIn(signIn, scopes, v.reg.Entry, now)
+		e.SignIn(signIn, scopes, v.reg.Entry, clientAuth, now)
 		e.Scopes = kept
 		e.LoginRequestedBy = req.RequestedBy.String()
 		return e, nil

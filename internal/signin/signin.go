@@ -180,7 +180,7 @@ func (s *SignIns) finish(ctx context.Context, reg *config.Registration, login *a
 		if p := e.CheckUser(login.Account, signIn.User, reg.Entry); p != nil {
 			return nil, p
 		}
-		e.SignIn(signIn, login.Scopes, reg.Entry, now)
+		e.SignIn(signIn, login.Scopes, reg.Entry, login.ClientAuth, now)
 		e.Scopes, e.Roles = login.KeptScopes, login.Roles
 		e.LoginRequestedBy = login.RequestedBy.String()
 		e.EndLogin(login, account.LoginOutcome{
@@ -222,6 +222,7 @@ func (s *SignIns) end(ctx context.Context, login *account.Login, reason error) e
 	}
 	if p := problem.Of(reason); p != nil {
 		outcome.Code, outcome.Message, outcome.EntraCode = p.Code, p.Text, p.EntraCode
+		outcome.Claims = p.Claims
 	}
 	_, err := s.accounts.Update(ctx, login.Account, func(e *account.Entry) (*account.Entry, error) {
 		if e == nil || e.Incarnation != login.Incarnation {
