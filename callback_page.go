@@ -154,7 +154,7 @@ func (b *backend) problemPage(p *problem.Error) *page {
 	}
 	if p.Said != "" {
 		shown.Text = []string{
-			"Microsoft Entra ID says: " + sentence(cut(p.Said)), "Nothing was kept.",
+			"Microsoft Entra ID says: “" + strings.TrimSuffix(cut(p.Said), ".") + "”.", "Nothing was kept.",
 		}
 	}
 	switch {

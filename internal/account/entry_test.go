@@ -22,7 +22,7 @@ func testEntry(now time.Time, change func(*Entry)) *Entry {
 			AccessToken: "access", TokenType: "Bearer", RefreshToken: "first", Scope: "User.Read",
 			Obtained: now.Add(-time.Hour), Expiry: now.Add(time.Hour),
 		},
-	}, []string{"User.Read"}, cfg, WithCredential, now.Add(-time.Hour))
+	}, []string{"User.Read"}, cfg, WithoutCredential, now.Add(-time.Hour))
 	if change != nil {
 		change(e)
 	}

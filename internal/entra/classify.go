@@ -218,6 +218,13 @@ func (e *Error) AboutClient() bool {
 	return numbers[e.AADSTS] == ClassClient && !byPlatform[e.AADSTS]
 }
 
+// KnownNumber reports whether Microsoft or recorded traffic names an AADSTS number.
+func KnownNumber(aadsts int) bool {
+	_, listed := numbers[aadsts]
+	_, known := contradicting[aadsts]
+	return listed || known
+}
+
 // AboutPlatform reports whether the platform is wrong under which the redirect URI of the sign-in
 // is registered: AADSTS 7000218, 700025, 9002326, 9002327.
 func (e *Error) AboutPlatform() bool { return byPlatform[e.AADSTS] }

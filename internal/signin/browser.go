@@ -5,6 +5,7 @@ package signin
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -226,6 +227,10 @@ func (c *Callback) redeem(ctx context.Context) (*entra.SignIn, error) {
 		p := failure.LoginProblem(login.Account)
 		if failure.Class == entra.ClassSignIn {
 			p.Detail = problem.Declined
+		}
+		if !entra.KnownNumber(failure.AADSTS) {
+			p.Said = "" // it came through a browser: anybody may have written it
+			p.Text = fmt.Sprintf("account %q was not signed in: Entra answered with an error", login.Account)
 		}
 		return nil, p
 	}
