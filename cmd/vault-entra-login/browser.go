@@ -10,7 +10,10 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -23,7 +26,8 @@ func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options,
 		return nil, err
 	}
 	defer listener.close()
-	login, err := vault.write(ctx, "login/"+opts.account, loginFields(opts, listener.redirectURI))
+	login, err := vault.write(ctx, "login/"+opts.account,
+		loginFields(opts, listener.redirectURI, "form_post"))
 	if err != nil {
 		return nil, err
 	}
@@ -57,20 +61,48 @@ func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options,
 // openBrowser reports whether something was started that may show the address.
 // BROWSER counts first, as for other programs.
 func openBrowser(address string) bool {
-	var command []string
+	var commands [][]string
 	switch browser := os.Getenv("BROWSER"); {
 	case browser != "":
-		command = []string{browser}
+		commands = browserCommands(browser, address)
 	case runtime.GOOS == "darwin":
-		command = []string{"open"}
+		commands = [][]string{{"open", address}}
 	case runtime.GOOS == "windows":
-		command = []string{"rundll32", "url.dll,FileProtocolHandler"}
+		commands = [][]string{{"rundll32", "url.dll,FileProtocolHandler", address}}
 	case os.Getenv("DISPLAY") == "" && os.Getenv("WAYLAND_DISPLAY") == "":
 		return false
 	default:
-		command = []string{"xdg-open"}
+		commands = [][]string{{"xdg-open", address}}
 	}
-	cmd := exec.Command(command[0], append(command[1:], address)...)
+	return slices.ContainsFunc(commands, starts)
+}
+
+// browserCommands reads BROWSER: a program, or commands with arguments, several of which are parted
+// by the list separator. %s stands for the address, which else comes last.
+func browserCommands(browser, address string) [][]string {
+	if _, err := exec.LookPath(browser); err == nil {
+		return [][]string{{browser, address}} // a path may hold spaces
+	}
+	var commands [][]string
+	for _, one := range filepath.SplitList(browser) {
+		command := strings.Fields(one)
+		if len(command) == 0 {
+			continue
+		}
+		if !strings.Contains(one, "%s") {
+			command = append(command, address)
+		}
+		for i := range command {
+			command[i] = strings.ReplaceAll(command[i], "%s", address)
+		}
+		commands = append(commands, command)
+	}
+	return commands
+}
+
+// starts reports whether a command runs, or has ended well.
+func starts(command []string) bool {
+	cmd := exec.Command(command[0], command[1:]...)
 	if cmd.Start() != nil {
 		return false
 	}
@@ -80,6 +112,6 @@ func openBrowser(address string) bool {
 	case err := <-ended:
 		return err == nil
 	case <-time.After(time.Second):
-		return true // it runs
+		return true
 	}
 }

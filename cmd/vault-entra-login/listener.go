@@ -20,6 +20,9 @@ var pageHTML string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
+// maxAnswer bounds what a browser may post: a code is one or two KiB.
+const maxAnswer = 64 << 10
+
 // listener waits on this machine for the browser to come back.
 type listener struct {
 	redirectURI string // with the port that is listened on
@@ -63,6 +66,9 @@ func listen(redirectURI string) (*listener, error) {
 		if also, err := net.Listen("tcp", net.JoinHostPort(host, port)); err == nil {
 			l.sockets = append(l.sockets, also)
 		}
+	}
+	if l.path == "" { // http://localhost, as Microsoft's own tools register it
+		l.path = "/"
 	}
 	u.Host = net.JoinHostPort(u.Hostname(), port)
 	l.redirectURI = u.String()
@@ -140,6 +146,7 @@ func (l *listener) params(r *http.Request, state string) (map[string]any, error)
 	if r.URL.Path != l.path {
 		return nil, errors.New("this is not the address of the sign-in")
 	}
+	r.Body = http.MaxBytesReader(nil, r.Body, maxAnswer)
 	if err := r.ParseForm(); err != nil {
 		return nil, errors.New("the answer cannot be read")
 	}

@@ -165,11 +165,4 @@ func TestUsage(t *testing.T) {
 			t.Errorf("%s: %d %s", name, exit, out.String())
 		}
 	}
-	t.Setenv("HOME", t.TempDir())
-	t.Setenv("VAULT_TOKEN", "")
-	var out strings.Builder
-	if exit := run(context.Background(), []string{"alice"}, nil, &out, &out); exit != exitLocal ||
-		!strings.Contains(out.String(), "no Vault token") {
-		t.Errorf("without a token: %d %s", exit, out.String())
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -37,7 +38,8 @@ const usage = `Usage: vault-entra-login [options] ACCOUNT
       $ vault-entra-login -print alice
 
   Vault is found as the vault command finds it: VAULT_ADDR, VAULT_TOKEN,
-  VAULT_NAMESPACE, VAULT_CACERT and the others, and the token helper.
+  VAULT_NAMESPACE, VAULT_CACERT and the others, and the token helper. Behind a
+  Vault Agent with auto-auth no token is needed.
 
 Options:
 
@@ -84,6 +86,8 @@ type options struct {
 	paste       bool
 	noBrowser   bool
 	json        bool
+
+	handedOver atomic.Bool // Vault may finish the sign-in without this command
 }
 
 // refused is an error of Vault's or Entra's.
@@ -108,6 +112,11 @@ func run(ctx context.Context, args []string, in io.Reader, out, messages io.Writ
 	result, err := signIn(ctx, opts, in, messages)
 	var remote refused
 	switch {
+	case ctx.Err() != nil && opts.handedOver.Load():
+		fmt.Fprintf(messages, "\nInterrupted, and Vault may still finish the sign-in. It says "+
+			"by:\n\n"+
+			"    vault read %s/login/%s\n", opts.mount, opts.account)
+		return exitInterrupted
 	case ctx.Err() != nil:
 		fmt.Fprintln(messages, "\nInterrupted. Nothing was kept; the sign-in ends by itself.")
 		return exitInterrupted
@@ -154,7 +163,7 @@ func parse(args []string, messages io.Writer) (*options, error) {
 
 // signIn takes the way that was asked for.
 func signIn(ctx context.Context, opts *options, in io.Reader, messages io.Writer) (*result, error) {
-	vault, err := newVault(opts.mount)
+	vault, err := newVault(opts.mount, &opts.handedOver)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 )
 
@@ -15,18 +16,17 @@ import (
 // another machine, where nothing listens on its loopback.
 func signInByPaste(ctx context.Context, vault *vaultClient, opts *options, in io.Reader,
 	messages io.Writer) (*result, error) {
-	login, err := vault.write(ctx, "login/"+opts.account, loginFields(opts, opts.redirectURI))
+	login, err := vault.write(ctx, "login/"+opts.account,
+		loginFields(opts, opts.redirectURI, "query"))
 	if err != nil {
 		return nil, err
 	}
 	fmt.Fprintf(messages, "Open this address in any browser and sign in:\n\n%s\n\n"+
 		"The browser ends at an address that it cannot open. Copy the whole of it and paste it "+
 		"here:\n", text(login, "auth_url"))
+	defer longLines(in)()
 	pasted := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReaderSize(in, 64<<10).ReadString('\n')
-		pasted <- strings.TrimSpace(line)
-	}()
+	go func() { pasted <- readLine(in) }()
 	wait, cancel := untilExpiry(ctx, text(login, "expire_time"))
 	defer cancel()
 	select {
@@ -45,4 +45,43 @@ func signInByPaste(ctx context.Context, vault *vaultClient, opts *options, in io
 		}
 		return resultOf(done), nil
 	}
+}
+
+// What a person's keys send in a terminal that does not edit the line itself.
+const (
+	keyEnd       = 0x04 // Ctrl-D
+	keyBackspace = '\b'
+	keyErase     = 0x15 // Ctrl-U
+	keyDelete    = 0x7f
+)
+
+// readLine reads up to the end of the line and corrects what was taken back on the way.
+func readLine(in io.Reader) string {
+	reader := bufio.NewReader(in)
+	var line []byte
+	for len(line) < maxAnswer {
+		key, err := reader.ReadByte()
+		if err != nil || key == '\n' || key == '\r' || key == keyEnd {
+			break
+		}
+		switch key {
+		case keyDelete, keyBackspace:
+			line = line[:max(0, len(line)-1)]
+		case keyErase:
+			line = line[:0]
+		default:
+			line = append(line, key)
+		}
+	}
+	return strings.TrimSpace(string(line))
+}
+
+// longLines lets a terminal hand over lines of any length until the function that it returns is
+// called: left to itself it cuts them, at 1,024 bytes on macOS, and an address with a code is longer.
+// What is not a terminal stays as it is.
+func longLines(in io.Reader) (restore func()) {
+	if file, isFile := in.(*os.File); isFile {
+		return withoutLineEditing(file)
+	}
+	return func() {}
 }

@@ -6,7 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/hashicorp/vault/api"
 	"github.com/hashicorp/vault/api/cliconfig"
@@ -16,11 +19,15 @@ import (
 type vaultClient struct {
 	api   *api.Client
 	mount string
+
+	// handedOver says that Vault has what it needs to finish the sign-in by itself.
+	handedOver *atomic.Bool
 }
 
 // newVault finds Vault and a token as the vault command does: from the
-// environment, else from the token helper.
-func newVault(mount string) (*vaultClient, error) {
+// environment, else from the token helper. Without a token Vault is asked all
+// the same: a Vault Agent's auto-auth adds one on the way.
+func newVault(mount string, handedOver *atomic.Bool) (*vaultClient, error) {
 	client, err := api.NewClient(api.DefaultConfig())
 	if err != nil {
 		return nil, fmt.Errorf("client for Vault: %w", err)
@@ -36,16 +43,16 @@ func newVault(mount string) (*vaultClient, error) {
 		}
 		client.SetToken(token)
 	}
-	if client.Token() == "" {
-		return nil, errors.New("no Vault token: run vault login, or set VAULT_TOKEN")
-	}
-	return &vaultClient{api: client, mount: mount}, nil
+	return &vaultClient{api: client, mount: mount, handedOver: handedOver}, nil
 }
 
 // write sends data to a path of the mount. Vault's refusal is a refused, in the
 // engine's own words.
 func (v *vaultClient) write(ctx context.Context, path string,
 	data map[string]any) (*api.Secret, error) {
+	if !strings.HasPrefix(path, "login/") && ctx.Err() == nil {
+		v.handedOver.Store(true)
+	}
 	secret, err := v.api.Logical().WriteWithContext(ctx, v.mount+"/"+path, data)
 	return secret, v.explain(ctx, secret, err)
 }
@@ -60,6 +67,8 @@ func (v *vaultClient) explain(ctx context.Context, secret *api.Secret, err error
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &answer) && v.api.Token() == "" && wantsToken(answer):
+		return errors.New("no Vault token: run vault login, or set VAULT_TOKEN")
 	case errors.As(err, &answer) && len(answer.Errors) > 0:
 		return refused{errors.New(strings.Join(answer.Errors, "; "))}
 	case errors.As(err, &answer):
@@ -70,6 +79,15 @@ func (v *vaultClient) explain(ctx context.Context, secret *api.Secret, err error
 		return refused{errors.New("no answer from Vault: is the mount right?")}
 	}
 	return nil
+}
+
+// wantsToken reports whether Vault refused a request because it bore no token. A Vault of today
+// says "permission denied", an older one that the token is missing.
+func wantsToken(answer *api.ResponseError) bool {
+	return answer.StatusCode == http.StatusForbidden ||
+		slices.ContainsFunc(answer.Errors, func(text string) bool {
+			return strings.Contains(text, "missing client token")
+		})
 }
 
 // text is a string of the answer, "" if it is not there.
@@ -103,9 +121,10 @@ func resultOf(secret *api.Secret) *result {
 	}
 }
 
-// loginFields are what a login is asked with.
-func loginFields(opts *options, redirectURI string) map[string]any {
-	fields := map[string]any{"redirect_uri": redirectURI}
+// loginFields are what a login is asked with. A listener takes a form, so that no code stands in
+// the browser's history; an address that a person pastes has to hold the code.
+func loginFields(opts *options, redirectURI, responseMode string) map[string]any {
+	fields := map[string]any{"redirect_uri": redirectURI, "response_mode": responseMode}
 	if opts.roles != "" {
 		fields["roles"] = opts.roles
 	}

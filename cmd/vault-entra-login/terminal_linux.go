@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import "golang.org/x/sys/unix"
+
+const getTermios, setTermios = unix.TCGETS, unix.TCSETS
