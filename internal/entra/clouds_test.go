@@ -167,3 +167,26 @@ func TestChallengeLoop(t *testing.T) {
 		t.Errorf("with the challenge's claims: %v", err)
 	}
 }
+
+// TestCertificateWhereRS256IsNamed checks that a provider which takes RS256 alone is sent that, and
+// that it would have refused what Entra takes.
+func TestCertificateWhereRS256IsNamed(t *testing.T) {
+	for name, algorithms := range map[string][]string{
+		"like AD FS": {"RS256"}, "PS256 alone": {"PS256"}, "like Entra": nil,
+	} {
+		s := simulate(t, entratest.Options{AssertionAlgs: algorithms})
+		certPEM, cert := newCertificate(t)
+		if err := s.UpdateApp(s.App.ClientID, func(app *entratest.App) {
+			app.Certificates = []string{certPEM}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		c := atCloud(t, s, func(cfg *entra.Config) {
+			cfg.TenantID, cfg.AuthorityURL = "", s.Authority()
+			cfg.ClientSecret, cfg.Certificate = "", cert
+		})
+		if _, err := signInAt(t, s, c, "alice", nil, "User.Read"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

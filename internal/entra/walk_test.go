@@ -310,8 +310,9 @@ func TestWalkKeysDown(t *testing.T) {
 	}
 }
 
-// TestWalkCertificate checks that the simulator checks a client assertion as Entra does.
-func TestWalkCertificate(t *testing.T) {
+// newCertificate is a certificate as it is registered, and with its key.
+func newCertificate(t *testing.T) (certPEM string, cert *entra.Certificate) {
+	t.Helper()
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		t.Fatal(err)
@@ -326,15 +327,21 @@ func TestWalkCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	certPEM := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
-	cert, err := entra.ParseCertificate(certPEM,
+	certPEM = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	cert, err = entra.ParseCertificate(certPEM,
 		entra.Secret(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})))
 	if err != nil {
 		t.Fatal(err)
 	}
+	return certPEM, cert
+}
+
+// TestWalkCertificate checks that the simulator checks a client assertion as Entra does.
+func TestWalkCertificate(t *testing.T) {
+	certPEM, cert := newCertificate(t)
 	srv := entratest.Start(t, entratest.Options{})
 	c := walk(t, srv, func(cfg *entra.Config) { cfg.ClientSecret, cfg.Certificate = "", cert })
-	_, err = c.RedeemCode(t.Context(), attempt(t, srv, c, "alice", "User.Read"))
+	_, err := c.RedeemCode(t.Context(), attempt(t, srv, c, "alice", "User.Read"))
 	wantError(t, "a certificate that is not registered", err, entra.ClassClient, 700027)
 	if err := srv.UpdateApp(srv.App.ClientID,
 		func(app *entratest.App) { app.Certificates = []string{certPEM} }); err != nil {
