@@ -77,8 +77,8 @@ func readLine(in io.Reader) string {
 }
 
 // longLines lets a terminal hand over lines of any length until the function that it returns is
-// called: left to itself it cuts them, at 1,024 bytes on macOS, and an address with a code is longer.
-// What is not a terminal stays as it is.
+// called: left to itself it cuts them, at 1,024 bytes on macOS, and an address with a code is
+// longer. What is not a terminal stays as it is.
 func longLines(in io.Reader) (restore func()) {
 	if file, isFile := in.(*os.File); isFile {
 		return withoutLineEditing(file)

@@ -36,8 +36,9 @@ func openTerminal(t *testing.T) (person, terminal *os.File) {
 	return person, terminal
 }
 
-// TestPasteIntoATerminal checks that an address is read whole which is longer than a terminal's line
-// (4,096 bytes here, 1,024 on macOS), that corrections count, and that the terminal is left as it was.
+// TestPasteIntoATerminal checks that an address is read whole which is longer than a terminal's
+// line (4,096 bytes here, 1,024 on macOS), that corrections count, and that the terminal is left as
+// it was.
 func TestPasteIntoATerminal(t *testing.T) {
 	person, terminal := openTerminal(t)
 	before, err := unix.IoctlGetTermios(int(terminal.Fd()), unix.TCGETS)

@@ -57,7 +57,9 @@ func TestAuthorizeURL(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			test.request.RedirectURI, test.request.State, test.request.Nonce, test.request.Verifier = "https://vault.example.com/cb?x=1", "state", "nonce", "v"
+			r := &test.request
+			r.RedirectURI, r.State = "https://vault.example.com/cb?x=1", "state"
+			r.Nonce, r.Verifier = "nonce", "v"
 			raw, err := c.AuthorizeURL(t.Context(), test.request)
 			if err != nil {
 				t.Fatal(err)

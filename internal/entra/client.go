@@ -76,9 +76,9 @@ func New(cfg Config) (*Client, error) {
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // WithoutCredential is the same client without its secret or certificate, and with the same
-// connections and documents. Entra wants no credential with a device code, with a code of a redirect
-// URI under the platform "Mobile and desktop applications", and with the refresh tokens that come of
-// these (AADSTS700025).
+// connections and documents. Entra wants no credential with a device code, with a code of a
+// redirect URI under the platform "Mobile and desktop applications", and with the refresh tokens
+// that come of these (AADSTS700025).
 func (c *Client) WithoutCredential() *Client {
 	public := *c
 	public.cfg.ClientSecret, public.cfg.Certificate = "", nil

@@ -97,7 +97,8 @@ func isDefaultSet(set ScopeSet) bool {
 	return byDefault
 }
 
-// resourceOf is the resource of a set's first scope that has one, and whether the set is a .default.
+// resourceOf is the resource of a set's first scope that has one, and whether the set is a
+// .default.
 func resourceOf(scopes []string) (resource string, byDefault bool) {
 	for _, scope := range scopes {
 		of, name := splitScope(scope)

@@ -50,7 +50,8 @@ func TestValidate(t *testing.T) {
 		"a password": {
 			func(c *Config) { c.AuthorityURL = "https://u:p@login.example/x" }, "authority_url"},
 		"the document itself": {
-			func(c *Config) { c.AuthorityURL = "https://l.example/.well-known/openid-configuration" }, "authority_url"},
+			func(c *Config) { c.AuthorityURL = "https://l.example/.well-known/x" },
+			"authority_url"},
 		"a domain beside it": {func(c *Config) {
 			c.AuthorityURL,
 				c.TenantID = "https://l.example/x", "contoso.example"
@@ -181,7 +182,8 @@ func TestAuthorizeURLOffline(t *testing.T) {
 		}
 		u, err := url.Parse(raw)
 		if err != nil ||
-			u.Scheme+"://"+u.Host+u.Path != "https://"+host+"/contoso.example/oauth2/v2.0/authorize" {
+			u.Scheme+"://"+u.Host != "https://"+host ||
+			u.Path != "/contoso.example/oauth2/v2.0/authorize" {
 			t.Errorf("%s: %s", environment, raw)
 		}
 		query := u.Query()

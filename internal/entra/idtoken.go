@@ -39,8 +39,8 @@ type Identity struct {
 
 	// AccountType is the optional claim acct: "member" or "guest" of the tenant, "" = not said.
 	// Provider is the claim idp, which a token has where somebody else than the tenant knows the
-	// user: a guest's own directory or mail provider ("ID token claims reference"). Both are for the
-	// check at a sign-in, and not stored.
+	// user: a guest's own directory or mail provider ("ID token claims reference"). Both are for
+	// the check at a sign-in, and not stored.
 	AccountType string `json:"-"`
 	Provider    string `json:"-"`
 }

@@ -58,8 +58,8 @@ type Tokens struct {
 	Obtained time.Time // UTC, when the request was sent
 	// UTC; Obtained where the answer says zero or less, five minutes after it where it does not say
 	Expiry time.Time
-	// UTC; from here on the provider wants the token refreshed, while it is still good until Expiry;
-	// zero where it says nothing
+	// UTC; from here on the provider wants the token refreshed, while it is still good until
+	// Expiry; zero where it says nothing
 	RefreshAfter time.Time
 }
 

@@ -250,7 +250,8 @@ func TestErrorDetails(t *testing.T) {
 		e.Status != 400 {
 		t.Errorf("kept %+v", e)
 	}
-	if want := "AADSTS50173: The provided grant has expired due to it being revoked"; e.Reason() != want {
+	want := "AADSTS50173: The provided grant has expired due to it being revoked"
+	if e.Reason() != want {
 		t.Errorf("the reason is %q", e.Reason())
 	}
 	if strings.ContainsAny(err.Error(), "\r\n") || strings.Contains(e.Description, "Timestamp") {

@@ -10,8 +10,8 @@ const errorPage = "Microsoft: error codes page"
 // protocol asks for, or what the engine must cope with either way.
 const noSource = "none: inferred"
 
-// ruleSources say why the simulator refuses with an AADSTS number where it does: a page by its name,
-// or a thread in which somebody met the refusal. A test holds the list to the code.
+// ruleSources say why the simulator refuses with an AADSTS number where it does: a page by its
+// name, or a thread in which somebody met the refusal. A test holds the list to the code.
 var ruleSources = map[int]string{
 	28000:   "Earlybyte/aad_oauth #328, MSAL.js #1487: one token request names two resources",
 	28003:   errorPage,
@@ -57,7 +57,7 @@ var ruleSources = map[int]string{
 	700021:  noSource,
 	700023:  noSource,
 	700024:  "MSAL for Java #984",
-	700025:  "authd #1881, email-oauth2-proxy #363: by the platform of the redirect URI, for refreshes too",
+	700025:  "authd #1881, email-oauth2-proxy #363: by the redirect URI's platform, for good",
 	700027:  errorPage,
 	700051:  noSource,
 	700082:  "azure-cli #14244",

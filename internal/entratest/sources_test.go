@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestRulesNameTheirSource checks that every refusal in the code has a source or is marked as having
-// none, that no source stands there for nothing, and how many rules are inferred.
+// TestRulesNameTheirSource checks that every refusal in the code has a source or is marked as
+// having none, that no source stands there for nothing, and how many rules are inferred.
 func TestRulesNameTheirSource(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

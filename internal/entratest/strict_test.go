@@ -301,7 +301,8 @@ func TestCreatePrompt(t *testing.T) {
 	}
 }
 
-// TestAdminConsentForDefault checks that an administrator's consent is enough for a refresh of .default.
+// TestAdminConsentForDefault checks that an administrator's consent is enough for a refresh of
+// .default.
 func TestAdminConsentForDefault(t *testing.T) {
 	w := start(t, entratest.Options{})
 	token := w.signIn("alice").RefreshToken
