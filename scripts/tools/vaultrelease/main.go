@@ -11,6 +11,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -20,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -78,6 +80,9 @@ func fetch(
 	source.SetLogger(log.New(steps, "", 0))
 	go watch(ctx, cancel, steps, dir, patience)
 	binary, err := source.Install(ctx)
+	if wrong := steps.mismatch.Load(); wrong != nil { // hc-install 0.9.5 loses this error
+		return "", errors.New(*wrong)
+	}
 	if cause := context.Cause(ctx); cause != nil {
 		return "", cause
 	}
@@ -89,10 +94,11 @@ func silence(patience time.Duration) error {
 }
 
 // steps counts what hc-install logs that it has done, which is how far it is; and keeps
-// the size of the archive, which stands there only.
+// the size of the archive and a wrong checksum, which stand there only.
 type steps struct {
-	done atomic.Int64
-	size atomic.Int64
+	done     atomic.Int64
+	size     atomic.Int64
+	mismatch atomic.Pointer[string]
 }
 
 var copying = regexp.MustCompile(`^copying .* \((\d+) bytes\)`)
@@ -100,6 +106,10 @@ var copying = regexp.MustCompile(`^copying .* \((\d+) bytes\)`)
 func (s *steps) Write(line []byte) (int, error) {
 	if len(line) > 0 && line[0] != '[' { // those with a level are about retries
 		s.done.Add(1)
+	}
+	if bytes.HasPrefix(line, []byte("checksum does not match")) {
+		wrong := strings.TrimSpace(string(line))
+		s.mismatch.Store(&wrong)
 	}
 	if found := copying.FindSubmatch(line); found != nil {
 		var size int64
