@@ -140,13 +140,30 @@ mkdir plugins
 start vault.sh.log "$root/scripts/vault.sh" --to "$work/vault.path"
 server=$started
 
-chapter "Build the plugin, while a server is looked for"
-run '"$root/scripts/build.sh" plugins'
+# until_gone PID: waits for a process of start, and meanwhile shows how far the server is.
+shown=0
+until_gone() {
+	local gone=false
+	while ! $gone; do
+		! process_gone "$1" || gone=true
+		tail -n "+$((shown + 1))" vault.sh.log | sed "s/^/${2:-}/"
+		shown=$(wc -l <vault.sh.log)
+		$gone || sleep 0.5
+	done
+	wait "$1"
+}
+
+chapter "Build the plugin, while a server is got"
+note "scripts/build.sh plugins"
+start build.log "$root/scripts/build.sh" plugins
+until_gone "$started" "  (server) " || ended_already build.log "the plugin's build"
+grep -v '^go: downloading' build.log
 
 if ! $real; then
 	chapter "Start the Entra simulator: HTTPS, its own CA, tokens that live 12 seconds"
-	CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath -o "$work/entra-simulator" \
-		./cmd/entra-simulator
+	start build.log env CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath \
+		-o "$work/entra-simulator" ./cmd/entra-simulator
+	until_gone "$started" "  (server) " || ended_already build.log "the simulator's build"
 	note './entra-simulator -dir . -token-lifetime 12s &'
 	start simulator.log ./entra-simulator -dir . -token-lifetime 12s
 	wait_for 20 test -s simulator.json || ended_already simulator.log "the simulator"
@@ -162,16 +179,7 @@ if ! $real; then
 fi
 
 chapter "Get a server"
-shown=0
-while true; do
-	ended=false
-	! process_gone "$server" || ended=true
-	tail -n "+$((shown + 1))" vault.sh.log
-	shown=$(wc -l <vault.sh.log)
-	! $ended || break
-	sleep 0.5
-done
-wait "$server" || die "there is no server to show it on"
+until_gone "$server" || die "there is no server to show it on"
 vault_bin=$(cat vault.path)
 vault() { "$vault_bin" "$@"; }
 version=$(plugin_version)

@@ -6,9 +6,10 @@
 # tests on a real Vault. The last line counts the tests; a check that fails counts as a
 # failure there.
 #
-# usage: scripts/test.sh [--quick]
+# usage: scripts/test.sh [--quick | --record]
 #
-#   --quick   for daily work: no fuzzing, no end-to-end tests
+#   --quick    for daily work: no fuzzing, no end-to-end tests
+#   --record   writes what ran on which server into docs/support.json and the README
 #
 # What cannot run on this machine is skipped and listed. With CI set, nothing is
 # skipped: what cannot run is a failure.
@@ -19,10 +20,11 @@ set -euo pipefail
 
 usage() { sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
 
-quick=false
+quick=false record=false
 case "${1:-}" in
 "") ;;
 --quick) quick=true ;;
+--record) record=true ;;
 -h | --help) usage && exit ;;
 *) usage >&2 && exit 2 ;;
 esac
@@ -94,6 +96,15 @@ workflows() {
 	bounded 120 "$work/actionlint" .github/workflows/*.yml docs/recipes/ci/github.yml
 }
 
+# support records the end-to-end tests, whose totals came last.
+support() {
+	[ "$(wc -l <"$work/totals")" -gt "$before" ] || return 1
+	go run -C scripts/tools ./support record -server "$(server_version "$VAULT_BIN")" \
+		-platform "$(go env GOOS)/$(go env GOARCH)" -commit "$(commit_id)" \
+		-totals "$work/totals" "$root/docs/support.json" &&
+		go run -C scripts/tools ./support render "$root/docs/support.json" "$root/README.md"
+}
+
 shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
 
 # install PACKAGE: a Debian package, in CI only. What still lacks is told later.
@@ -154,7 +165,11 @@ if ! $quick; then
 	step "find or build Vault"
 	VAULT_BIN=$(bounded 3600 "$root/scripts/vault.sh")
 	export VAULT_BIN
+	before=$(wc -l <"$work/totals")
 	tests "end-to-end tests" e2e -count=1 -timeout 40m ./...
+	if $record; then
+		check "docs/support.json and its table" support
+	fi
 fi
 
 # --- what came out
