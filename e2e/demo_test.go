@@ -17,7 +17,7 @@ func TestDemo(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	cmd := exec.CommandContext(t.Context(), filepath.Join("..", "scripts", "demo.sh"))
-	cmd.Env = append(os.Environ(), "VAULT_BIN="+built.vault, "TMPDIR="+dir, "ENTRA_TENANT_ID=", "ENTRA_CLIENT_ID=")
+	cmd.Env = append(os.Environ(), "VAULT_BIN="+program(t, "vault"), "TMPDIR="+dir, "ENTRA_TENANT_ID=", "ENTRA_CLIENT_ID=")
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // it cleans up
 	cmd.WaitDelay = 30 * time.Second
 	out, err := cmd.CombinedOutput()

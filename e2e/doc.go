@@ -7,6 +7,7 @@
 // It is a module of its own, and requires neither the plugin's module nor its
 // SDK: Vault is built here from source with the SDK that it was released with.
 //
-// TestMain builds what is needed; scripts/vault.sh finds or builds Vault.
-// Run it with ../scripts/test.sh, or go test here once Vault is built.
+// scripts/e2e-build.sh builds what is needed, once. Run it with ../scripts/test.sh, or
+// go test here: where ENTRA_E2E_PROGRAMS does not name a folder that was built, the
+// tests run the script.
 package e2e

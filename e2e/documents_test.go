@@ -63,7 +63,7 @@ func (r *documentRun) shell(command string) (string, error) {
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir = r.dir
 	cmd.Env = append(os.Environ(), "VAULT_ADDR="+r.addr, "VAULT_TOKEN="+r.token, "VAULT_CONFIG_PATH="+filepath.Join(r.dir, "none"),
-		"PATH="+filepath.Dir(vaultOnPath(r.t))+":"+os.Getenv("PATH"))
+		"PATH="+programs(r.t)+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
 	return string(out), err
 }
@@ -101,12 +101,22 @@ func (r *documentRun) run(command string) {
 func (r *documentRun) filled(command string) string {
 	return strings.NewReplacer(
 		"./scripts/build.sh /etc/vault.d/plugins", mustAbs(r.t, "../scripts/build.sh")+" "+r.dir,
-		"<SHA-256>", built.sha256, "v0.1.0", pluginVersion, "v0.2.0", pluginVersion,
+		"<SHA-256>", r.sha256(), "v0.1.0", pluginVersion, "v0.2.0", pluginVersion,
 		"tenant_id=… client_id=… client_secret=…", r.config(),
 		"tenant_id=<tenant> client_id=<appId> client_secret=<password>", r.config(),
 		"client_secret=<new>", "client_secret="+r.sim.ClientSecret,
 		"claims=<base64 from the header>", "claims=eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwidmFsdWUiOiIxNzAwMDAwMDAwIn19fQ==",
 	).Replace(command)
+}
+
+// sha256 is the checksum of the plugin that the document's reader has built.
+func (r *documentRun) sha256() string {
+	r.t.Helper()
+	sum, err := checksum(program(r.t, filepath.Join("plugins", pluginName)))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return sum
 }
 
 // config is the part of a config that a document leaves to its reader, and the

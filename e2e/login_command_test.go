@@ -46,28 +46,14 @@ func (s *safeBuffer) String() string {
 	return s.b.String()
 }
 
-// loginBinary is built once.
-var loginBinary = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(filepath.Dir(built.simulator), "vault-entra-login")
-	out, err := exec.Command("go", "build", "-C", "..", "-buildvcs=false", "-o", binary, "./cmd/vault-entra-login").CombinedOutput()
-	if err != nil {
-		return string(out), err
-	}
-	return binary, nil
-})
-
 // startLogin starts the command with a token from the token helper's file.
 func (e *engine) startLogin(args ...string) *loginCommand {
 	e.t.Helper()
-	binary, err := loginBinary()
-	if err != nil {
-		e.t.Fatalf("%v: %s", err, binary)
-	}
 	home := e.t.TempDir()
 	if err := os.WriteFile(filepath.Join(home, ".vault-token"), []byte(e.token), 0o600); err != nil {
 		e.t.Fatal(err)
 	}
-	c := &loginCommand{t: e.t, cmd: exec.Command(binary, args...)}
+	c := &loginCommand{t: e.t, cmd: exec.Command(program(e.t, "vault-entra-login"), args...)}
 	c.cmd.Env = []string{"HOME=" + home, "VAULT_ADDR=" + e.addr, "PATH=" + os.Getenv("PATH")}
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.says
 	in, feed, err := os.Pipe()

@@ -34,14 +34,10 @@ func TestPrograms(t *testing.T) {
 		_, _ = w.Write([]byte(`{"displayName": "Alice Ahlgren"}`)) // a reader that has left sees nothing
 	}))
 	t.Cleanup(graph.Close)
-	goProgram := filepath.Join(t.TempDir(), "me")
-	if out, err := exec.Command("go", "build", "-C", "..", "-buildvcs=false", "-o", goProgram, "./docs/recipes/go").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	recipes := mustAbs(t, filepath.Join("..", "docs", "recipes"))
 	for name, command := range map[string][]string{
 		"shell":  {filepath.Join(recipes, "shell", "me.sh")},
-		"go":     {goProgram},
+		"go":     {program(t, "recipe-go")},
 		"python": {"python3", "-B", filepath.Join(recipes, "python", "me.py")},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,7 +70,7 @@ func TestTerminal(t *testing.T) {
 	e.signIn("alice", "alice")
 	vault := func(args ...string) string {
 		t.Helper()
-		cmd := exec.Command(built.vault, args...)
+		cmd := exec.Command(program(t, "vault"), args...)
 		cmd.Env = []string{"HOME=" + t.TempDir(), "VAULT_ADDR=" + e.addr, "VAULT_TOKEN=" + e.token}
 		out, err := cmd.CombinedOutput()
 		if err != nil {

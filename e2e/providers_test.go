@@ -42,15 +42,10 @@ func startProvider(t testing.TB, name string, args ...string) (issuer string) {
 	return issuer
 }
 
-// zitadel builds and starts the example provider of github.com/zitadel/oidc.
+// zitadel starts the example provider of github.com/zitadel/oidc.
 func zitadel(t testing.TB) (issuer string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "zitadel")
-	build := exec.Command("go", "build", "-C", filepath.Join("providers", "zitadel"), "-o", binary, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return startProvider(t, binary)
+	return startProvider(t, program(t, "zitadel"))
 }
 
 // oidcProvider installs and starts npm's oidc-provider.

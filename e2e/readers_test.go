@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -51,14 +50,10 @@ func recipe(t testing.TB, name string, replace map[string]string) (file string) 
 // when ttl says so, not more often.
 func TestReaders(t *testing.T) {
 	t.Parallel()
-	consulTemplate := filepath.Join(t.TempDir(), "consul-template")
-	if out, err := exec.Command("go", "build", "-C", "consul-template", "-buildvcs=false", "-o", consulTemplate, "github.com/hashicorp/consul-template").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
 	e := newEngine(t, "-token-lifetime", "20s")
 	e.configure(object{"background_refresh": true})
 	e.put("entra/roles/graph", object{"scopes": "User.Read"}).want(204)
-	readers := []*reader{e.agentFile(), e.agentEnvironment(), e.consulTemplate(consulTemplate)}
+	readers := []*reader{e.agentFile(), e.agentEnvironment(), e.consulTemplate()}
 
 	const span = 50 * time.Second
 	tokens := map[string]map[string]bool{}
@@ -138,31 +133,31 @@ func (e *engine) agentFile() *reader {
 	config := recipe(e.t, "vault-agent/file.hcl", map[string]string{
 		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/etc/vault-agent/token": e.tokenFile(), "/run/entra/graph": r.file,
 	})
-	r.process = startProcess(e.t, r.log, nil, built.vault, "agent", "-config="+config)
+	r.process = startProcess(e.t, r.log, nil, program(e.t, "vault"), "agent", "-config="+config)
 	return r
 }
 
 // agentEnvironment runs a program that writes down the token that it was given.
 func (e *engine) agentEnvironment() *reader {
 	r := e.newReader("environment")
-	program := filepath.Join(e.t.TempDir(), "report")
+	report := filepath.Join(e.t.TempDir(), "report")
 	script := fmt.Sprintf("#!/bin/sh\nprintf '%%s %%s' \"$GRAPH_TOKEN\" \"$GRAPH_TOKEN_EXPIRES\" >%s.new && mv %[1]s.new %[1]s\nexec sleep 600\n", r.file)
-	if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+	if err := os.WriteFile(report, []byte(script), 0o700); err != nil {
 		e.t.Fatal(err)
 	}
 	config := recipe(e.t, "vault-agent/environment.hcl", map[string]string{
-		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/etc/vault-agent/token": e.tokenFile(), "/usr/local/bin/report": program,
+		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/etc/vault-agent/token": e.tokenFile(), "/usr/local/bin/report": report,
 	})
-	r.process = startProcess(e.t, r.log, nil, built.vault, "agent", "-config="+config)
+	r.process = startProcess(e.t, r.log, nil, program(e.t, "vault"), "agent", "-config="+config)
 	return r
 }
 
-func (e *engine) consulTemplate(binary string) *reader {
+func (e *engine) consulTemplate() *reader {
 	r := e.newReader("consul-template")
 	config := recipe(e.t, "consul-template/file.hcl", map[string]string{
 		recipeVault: e.addr, recipeAccount: "token/" + r.account + "/graph", "/run/entra/graph": r.file,
 	})
-	r.process = startProcess(e.t, r.log, []string{"VAULT_TOKEN=" + e.token}, binary, "-config="+config)
+	r.process = startProcess(e.t, r.log, []string{"VAULT_TOKEN=" + e.token}, program(e.t, "consul-template"), "-config="+config)
 	return r
 }
 

@@ -39,7 +39,7 @@ func newSimulator(t testing.TB, args ...string) *simulator {
 	t.Helper()
 	dir := t.TempDir()
 	log := filepath.Join(dir, "log")
-	p := startProcess(t, log, nil, built.simulator, append([]string{"-dir", dir}, args...)...)
+	p := startProcess(t, log, nil, program(t, "entra-simulator"), append([]string{"-dir", dir}, args...)...)
 	sim := &simulator{t: t}
 	eventually(t, upTime, "the simulator comes up", func() error {
 		if p.ended() {

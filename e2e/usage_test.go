@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -22,7 +21,7 @@ func TestUsageTranscript(t *testing.T) {
 		cmd := exec.Command("sh", "-c", command)
 		cmd.Dir = t.TempDir()
 		cmd.Env = append(os.Environ(), "HOME="+cmd.Dir, "VAULT_ADDR="+e.addr, "VAULT_TOKEN="+e.token, "VAULT_MAX_RETRIES=0",
-			"PATH="+filepath.Dir(vaultOnPath(t))+":"+os.Getenv("PATH"))
+			"PATH="+programs(t)+":"+os.Getenv("PATH"))
 		printed, _ := cmd.CombinedOutput() // a command that is refused is part of it
 		fmt.Fprintf(&out, "$ %s\n%s\n", command, printed)
 		return string(printed)
@@ -59,14 +58,4 @@ func TestUsageTranscript(t *testing.T) {
 	run("vault write entra/callback/carol url='" + redirected(printed, "bob") + "'")
 
 	holdTranscript(t, "usage.md", out.String())
-}
-
-// vaultOnPath is the server's binary under the name that a person types.
-func vaultOnPath(t testing.TB) string {
-	t.Helper()
-	link := filepath.Join(t.TempDir(), "vault")
-	if err := os.Symlink(built.vault, link); err != nil {
-		t.Fatal(err)
-	}
-	return link
 }

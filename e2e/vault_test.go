@@ -70,7 +70,7 @@ plugin_directory     = "%s"
 disable_mlock        = true
 raw_storage_endpoint = true # the search for leaked secrets has to know them
 log_level            = "trace"
-`, strings.TrimPrefix(s.addr, "http://"), strings.TrimPrefix(s.clusterAddr, "https://"), s.addr, s.clusterAddr, built.plugins)
+`, strings.TrimPrefix(s.addr, "http://"), strings.TrimPrefix(s.clusterAddr, "https://"), s.addr, s.clusterAddr, program(t, "plugins"))
 	if err := os.WriteFile(filepath.Join(s.dir, "vault.hcl"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func (s *server) dataDir() string   { return filepath.Join(s.dir, "data") }
 func (s *server) start() {
 	s.t.Helper()
 	s.process = startProcess(s.t, s.logFile(), []string{"HOME=" + s.dir, "VAULT_LOG_LEVEL="},
-		built.vault, "server", "-config", filepath.Join(s.dir, "vault.hcl"))
+		program(s.t, "vault"), "server", "-config", filepath.Join(s.dir, "vault.hcl"))
 	eventually(s.t, upTime, "Vault comes up", func() error {
 		if s.process.ended() {
 			s.t.Fatalf("Vault ended:\n%s", s.logTail())
@@ -160,15 +160,25 @@ func (s *server) audit() {
 // mount registers the plugin by checksum and version and mounts it at entra/.
 func (s *server) mount() {
 	s.t.Helper()
-	s.put("sys/plugins/catalog/secret/"+pluginName, map[string]any{
-		"command": pluginName, "sha256": built.sha256, "version": pluginVersion,
-	}).want(204)
+	s.register(pluginName, pluginVersion)
 	s.put("sys/mounts/entra", map[string]any{
 		"type": pluginName,
 		"config": map[string]any{
 			"plugin_version":           pluginVersion,
 			"allowed_response_headers": []string{"Content-Security-Policy", "X-Frame-Options", "Referrer-Policy"},
 		},
+	}).want(204)
+}
+
+// register makes a version of the plugin known to Vault, by its checksum.
+func (s *server) register(name, version string) {
+	s.t.Helper()
+	sum, err := checksum(program(s.t, filepath.Join("plugins", name)))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.put("sys/plugins/catalog/secret/"+pluginName, map[string]any{
+		"command": name, "sha256": sum, "version": version,
 	}).want(204)
 }
 

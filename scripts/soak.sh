@@ -19,8 +19,11 @@ minutes=${1:-5} seed=${2:-0}
 [[ $minutes =~ ^[1-9][0-9]*$ ]] || die "\"$minutes\" is not a number of minutes"
 [[ $seed =~ ^[0-9]+$ ]] || die "\"$seed\" is not a number"
 
-VAULT_BIN=$("$root/scripts/vault.sh")
-export VAULT_BIN
+work=$(mktemp -d "${TMPDIR:-/tmp}/entra-soak-XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+ENTRA_E2E_PROGRAMS=$("$root/scripts/e2e-build.sh" "$work")
+export ENTRA_E2E_PROGRAMS
 cd "$root/e2e"
-exec go test -count=1 -v -timeout "$((minutes + 15))m" -run '^TestSoak$' . \
+go test -count=1 -v -timeout "$((minutes + 15))m" -run '^TestSoak$' . \
 	-soak "${minutes}m" -seed "$seed"

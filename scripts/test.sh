@@ -162,9 +162,9 @@ if ! $quick; then
 	export ENTRA_SCREENSHOTS=${ENTRA_SCREENSHOTS:-$root/bin/screenshots}
 	mkdir -p "$ENTRA_SCREENSHOTS"
 
-	step "find or build Vault"
-	VAULT_BIN=$(bounded 3600 "$root/scripts/vault.sh")
-	export VAULT_BIN
+	step "find or build Vault, and build what runs in it and beside it"
+	ENTRA_E2E_PROGRAMS=$(bounded 3600 "$root/scripts/e2e-build.sh" "$work/programs")
+	export ENTRA_E2E_PROGRAMS
 	before=$(wc -l <"$work/totals")
 	tests "end-to-end tests" e2e -count=1 -timeout 40m ./...
 	if $record; then

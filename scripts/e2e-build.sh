@@ -1,0 +1,57 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MPL-2.0
+#
+# Builds what the end-to-end tests run, and prints its folder: Vault, the plugin in
+# two versions, vault-entra-login, the simulator, and the programs that others have
+# written. What is up to date in the folder is not touched.
+#
+# usage: scripts/e2e-build.sh [DIR]      into DIR, bin/e2e by default
+#        PREVIOUS=COMMIT scripts/e2e-build.sh [DIR]
+#
+# PREVIOUS is the version that the upgrade test upgrades from and rolls back to: by
+# default the last release, or this one again where there is no release to be found.
+# Set ENTRA_E2E_PROGRAMS to the folder, and the tests do not run this script.
+
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+usage() { sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+case "${1:-}" in
+-h | --help) usage && exit ;;
+esac
+need go git
+mkdir -p "${1:-$root/bin/e2e}"
+dir=$(cd "${1:-$root/bin/e2e}" && pwd)
+plugin=vault-plugin-secrets-entra
+
+# build NAME MODULE PACKAGE
+build() {
+	CGO_ENABLED=0 go build -C "$root/$2" -buildvcs=false -o "$dir/$1" "$3"
+}
+
+vault_bin=$("$root/scripts/vault.sh")
+ln -sf "$vault_bin" "$dir/vault"
+
+say "build what the end-to-end tests run, into $dir"
+VERSION=v0.0.1-e2e "$root/scripts/build.sh" "$dir/plugins" >&2
+
+previous=${PREVIOUS:-$(git -C "$root" describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || true)}
+sources=$root
+if [ -n "$previous" ]; then
+	say "the version to upgrade from: $previous"
+	work=$(mktemp -d "${TMPDIR:-/tmp}/entra-previous-XXXXXX")
+	trap 'rm -rf "$work"' EXIT
+	git -C "$root" archive "$previous" | tar xf - -C "$work"
+	sources=$work
+fi
+VERSION=v0.0.0-e2e "$sources/scripts/build.sh" "$dir/previous" >&2
+ln -f "$dir/previous/$plugin" "$dir/plugins/$plugin-previous"
+
+build vault-entra-login . ./cmd/vault-entra-login
+build entra-simulator . ./cmd/entra-simulator
+build recipe-go . ./docs/recipes/go
+build zitadel e2e/providers/zitadel .
+build consul-template e2e/consul-template github.com/hashicorp/consul-template
+printf '%s\n' "$dir"
