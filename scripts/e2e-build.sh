@@ -37,7 +37,8 @@ ln -sf "$vault_bin" "$dir/vault"
 say "build what the end-to-end tests run, into $dir"
 VERSION=v0.0.1-e2e "$root/scripts/build.sh" "$dir/plugins" >&2
 
-previous=${PREVIOUS:-$(git -C "$root" describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || true)}
+release() { git -C "$root" describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || true; }
+previous=${PREVIOUS:-$(release)}
 sources=$root
 if [ -n "$previous" ]; then
 	say "the version to upgrade from: $previous"

@@ -25,5 +25,5 @@ trap 'exit 130' INT TERM
 ENTRA_E2E_PROGRAMS=$("$root/scripts/e2e-build.sh" "$work")
 export ENTRA_E2E_PROGRAMS
 cd "$root/e2e"
-go test -count=1 -v -timeout "$((minutes + 15))m" -run '^TestSoak$' . \
+go test -count=1 -v -timeout "$((minutes + 15))m" ./cluster -run '^TestSoak$' \
 	-soak "${minutes}m" -seed "$seed"

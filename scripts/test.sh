@@ -166,7 +166,8 @@ if ! $quick; then
 	ENTRA_E2E_PROGRAMS=$(bounded 3600 "$root/scripts/e2e-build.sh" "$work/programs")
 	export ENTRA_E2E_PROGRAMS
 	before=$(wc -l <"$work/totals")
-	tests "end-to-end tests" e2e -count=1 -timeout 40m ./...
+	# One package at a time: the soak measures times and has to run alone.
+	tests "end-to-end tests" e2e -count=1 -p 1 -timeout 40m ./...
 	if $record; then
 		check "docs/support.json and its table" support
 	fi
