@@ -99,7 +99,7 @@ workflows() {
 # support records the end-to-end tests, whose totals came last.
 support() {
 	[ "$(wc -l <"$work/totals")" -gt "$before" ] || return 1
-	go run -C scripts/tools ./support record -server "$(server_version "$VAULT_BIN")" \
+	go run -C scripts/tools ./support record -server "$(server_version "$ENTRA_E2E_PROGRAMS/vault")" \
 		-platform "$(go env GOOS)/$(go env GOARCH)" -commit "$(commit_id)" \
 		-totals "$work/totals" "$root/docs/support.json" &&
 		go run -C scripts/tools ./support render "$root/docs/support.json" "$root/README.md"

@@ -47,7 +47,7 @@ func person(e *harness.Engine, name, policy string) *harness.Client {
 func TestPolicies(t *testing.T) {
 	t.Parallel()
 	e := harness.NewEngine(t)
-	e.Put("entra/roles/arm", object{"scopes": "https://management.azure.com//.default"}).Want(204)
+	e.Put("entra/roles/arm", object{"scopes": "https://management.azure.com//user_impersonation"}).Want(204)
 	for _, name := range []string{"pipeline", "person", "operator", "administrator"} {
 		hcl, err := os.ReadFile(harness.Path("docs", "policies", name+".hcl"))
 		if err != nil {

@@ -31,7 +31,7 @@ func TestUsageTranscript(t *testing.T) {
 	}
 	say := func(text string) { fmt.Fprintf(&out, "# %s\n", text) }
 
-	run("vault write entra/roles/arm scopes=https://management.azure.com//.default")
+	run("vault write entra/roles/arm scopes=https://management.azure.com//user_impersonation")
 	say("Alice signs in by a loopback listener and consents to the role as well:")
 	printed := run("vault write entra/login/alice roles=arm redirect_uri=" + harness.LoopbackURL)
 	redirected := func(printed, user string) string {

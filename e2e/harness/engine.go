@@ -82,6 +82,6 @@ func NewEngineWithRoles(t testing.TB, simulatorFlags ...string) *Engine {
 	t.Helper()
 	e := NewEngine(t, simulatorFlags...)
 	e.Put("entra/roles/mail", object{"scopes": "Mail.Read"}).Want(204)
-	e.Put("entra/roles/arm", object{"scopes": "https://management.azure.com//.default"}).Want(204)
+	e.Put("entra/roles/arm", object{"scopes": "https://management.azure.com//user_impersonation"}).Want(204)
 	return e
 }
