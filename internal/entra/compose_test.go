@@ -34,7 +34,7 @@ func TestComposeScopes(t *testing.T) {
 		tooMany = entra.LeftOutResources
 	)
 	type left map[string]entra.LeftOutReason
-	s := simulate(t, entratest.Options{StrictScopes: true})
+	s := simulate(t, entratest.Options{})
 	for name, test := range map[string]struct {
 		base  []string
 		roles []entra.ScopeSet
@@ -94,7 +94,7 @@ func TestComposeScopes(t *testing.T) {
 
 // TestUncomposedScopes shows what Entra does to the README's login before scopes are composed.
 func TestUncomposedScopes(t *testing.T) {
-	s := simulate(t, entratest.Options{StrictScopes: true})
+	s := simulate(t, entratest.Options{})
 	authURL, err := atCloud(t, s, nil).AuthorizeURL(t.Context(), entra.AuthorizeRequest{
 		RedirectURI: redirectURI, Verifier: entra.Secret(entra.NewRandom()),
 		Scopes: []string{"User.Read", armDefault},

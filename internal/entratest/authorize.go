@@ -174,7 +174,7 @@ func (c *call) authorizeParameters(flow *signInFlow) *entraError {
 	if flow.scopes, refused = c.s.parseScopes(flow.scope, c.at); refused != nil {
 		return refused
 	}
-	if refused := flow.scopes.together(); refused != nil && c.s.strictScopes {
+	if refused := flow.scopes.together(); refused != nil {
 		return refused
 	}
 	return flow.scopes.askable(flow.app)

@@ -65,7 +65,7 @@ func (c *call) startDevice() (map[string]any, *entraError) {
 	if refused != nil {
 		return nil, refused
 	}
-	if refused := req.together(); refused != nil && s.strictScopes {
+	if refused := req.together(); refused != nil {
 		return nil, refused
 	}
 	if refused := req.askable(app); refused != nil {

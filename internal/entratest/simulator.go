@@ -42,11 +42,6 @@ type Options struct {
 	// then names: AD FS takes RS256 alone. Default: PS256 and RS256, not named, as at Entra.
 	AssertionAlgs []string
 
-	// StrictScopes refuses at the authorize and device endpoints what Entra refuses of scopes that
-	// stand together: a .default beside anything but OpenID scopes, and a fourth resource. It goes
-	// away, as the only way to be, when the engine composes what it asks for.
-	StrictScopes bool
-
 	// Now is the clock. Default time.Now. Delays in faults use real time.
 	Now func() time.Time
 
@@ -82,7 +77,6 @@ type Simulator struct {
 	logSecrets     bool
 	deviceInterval time.Duration
 	keys           *keyRing
-	strictScopes   bool
 	assertionAlgs  []jose.SignatureAlgorithm
 	log            *requestLog
 	control        http.Handler
@@ -121,7 +115,6 @@ func New(opts Options) *Simulator {
 		Faults:         newFaultScript(),
 		now:            opts.Now,
 		logSecrets:     opts.LogSecrets,
-		strictScopes:   opts.StrictScopes,
 		deviceInterval: opts.DeviceInterval,
 		keys:           newKeyRing(),
 		log:            newRequestLog(),
