@@ -137,7 +137,7 @@ start() {
 
 cd "$work"
 mkdir plugins
-start vault.sh.log "$root/scripts/vault.sh" --to "$work/vault.path"
+start vault.sh.log "$root/scripts/vault.sh" --to "$work/vault.path" --after "$work/compiled"
 server=$started
 
 # until_gone PID: waits for a process of start, and meanwhile shows how far the server is.
@@ -164,6 +164,7 @@ if ! $real; then
 	start build.log env CGO_ENABLED=0 go build -C "$root" -buildvcs=false -trimpath \
 		-o "$work/entra-simulator" ./cmd/entra-simulator
 	until_gone "$started" "  (server) " || ended_already build.log "the simulator's build"
+	: >compiled
 	note './entra-simulator -dir . -token-lifetime 12s &'
 	start simulator.log ./entra-simulator -dir . -token-lifetime 12s
 	wait_for 20 test -s simulator.json || ended_already simulator.log "the simulator"
@@ -179,6 +180,7 @@ if ! $real; then
 fi
 
 chapter "Get a server"
+: >compiled
 until_gone "$server" || die "there is no server to show it on"
 vault_bin=$(cat vault.path)
 vault() { "$vault_bin" "$@"; }

@@ -8,8 +8,11 @@
 #   3. HashiCorp's release, by HashiCorp's hc-install, which checks the signed checksums
 #   4. Vault's own sources, without what nobody on one machine calls (scripts/vault)
 #
-# usage: scripts/vault.sh [--to FILE]     writes the path to FILE instead
+# usage: scripts/vault.sh [--to FILE [--after FILE]]
 #
+#   --to FILE                            writes the path to a file
+#   --after FILE                         compiles only when that file is there: two compilers
+#                                        at once would do much of their work twice
 #   VAULT_RELEASES, VAULT_RELEASES_KEY   a mirror of HashiCorp's releases, and a file with
 #                                        the OpenPGP key, where it signs by another one
 
@@ -17,13 +20,18 @@ set -euo pipefail
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
-to=/dev/stdout
-case "${1:-}" in
-"") ;;
---to) to=${2:?a file is needed} ;;
--h | --help) sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" && exit ;;
-*) sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2 && exit 2 ;;
-esac
+usage() { sed -n '/^# usage:/,/^$/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
+
+to=/dev/stdout after=
+while [ $# -gt 0 ]; do
+	case "$1" in
+	-h | --help) usage && exit ;;
+	--to | --after) [ $# -gt 1 ] || { usage >&2 && exit 2; } ;;
+	*) usage >&2 && exit 2 ;;
+	esac
+	if [ "$1" = --to ]; then to=$2; else after=$2; fi
+	shift 2
+done
 
 found() { # FILE WHERE
 	say "Server: $1 ($2), $(server_version "$1")"
@@ -210,6 +218,14 @@ build() {
 	watched "modules downloaded" "$modules" '^go: downloading' go list "${flags[@]}" -deps \
 		-f '{{if .Stale}}{{.ImportPath}}{{end}}' github.com/hashicorp/vault || return 1
 	packages=$(grep -c . "$fresh/out" || true)
+	waited=$SECONDS
+	until [ -z "$after" ] || [ -e "$after" ]; do
+		sleep 0.2
+		if [ $((SECONDS - waited)) -ge 8 ]; then
+			waited=$SECONDS
+			say "  0 of $packages packages: the build waits for the one before it"
+		fi
+	done
 	watched packages "$packages" '^[a-z].*[^:]$' go build "${flags[@]}" -v -ldflags "-s -w" \
 		-o "$fresh/vault" github.com/hashicorp/vault || return 1
 	keep "$fresh/vault" "$built"
