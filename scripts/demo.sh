@@ -58,7 +58,7 @@ cleanup() {
 	fi
 	trap '' INT TERM
 	for pid in ${pids[@]+"${pids[@]}"}; do
-		stop_process "$pid"
+		stop_group "$pid" 15 # each is a group of its own
 	done
 	rm -rf "$work"
 }

@@ -79,18 +79,12 @@ wait_for() {
 	done
 }
 
-# stop_process PID: asks a process to end, and ends it after 10 s.
-stop_process() {
-	kill "$1" 2>/dev/null || return 0
-	wait_for 10 process_gone "$1" || kill -9 "$1" 2>/dev/null || true
-}
-
 process_gone() { ! kill -0 "$1" 2>/dev/null; }
 
-# stop_group PID: asks a process group to end, as Ctrl-C does, and ends it after 5 s.
+# stop_group PID [SECONDS]: asks a process group to end, as Ctrl-C does, and ends it after 5 s.
 stop_group() {
 	kill -INT -- "-$1" 2>/dev/null || return 0
-	wait_for 5 group_gone "$1" || kill -9 -- "-$1" 2>/dev/null || true
+	wait_for "${2:-5}" group_gone "$1" || kill -9 -- "-$1" 2>/dev/null || true
 }
 
 group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
@@ -99,6 +93,7 @@ group_gone() { ! kill -0 -- "-$1" 2>/dev/null; }
 # 200 bytes, and waits at most 10 s for it.
 server_version() {
 	(
+		trap 'kill -9 -- "-$!"; exit 130' INT TERM
 		set -m
 		("$1" version 2>/dev/null </dev/null | head -c 200 | head -n 1) &
 		for _ in {1..200}; do
