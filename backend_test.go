@@ -78,6 +78,7 @@ func (m *mount) config(changes ...map[string]any) map[string]any {
 		"tenant_id":     m.sim.Tenant(),
 		"client_id":     m.sim.App.ClientID,
 		"client_secret": m.sim.App.Secret(),
+		"scopes":        "User.Read",
 		"redirect_uris": vaultCallback + ",http://localhost/callback",
 	}
 	for _, change := range changes {

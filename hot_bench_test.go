@@ -30,7 +30,7 @@ func benchMount(b *testing.B) (*backend, *entratest.Simulator) {
 	}
 	b.Cleanup(func() { made.Cleanup(ctx) })
 	resp, err := made.HandleRequest(ctx, &logical.Request{Operation: logical.UpdateOperation, Path: "config", Storage: storage, Data: map[string]any{
-		"authority_url": sim.Authority(), "tenant_id": sim.Tenant(), "client_id": sim.App.ClientID, "client_secret": sim.App.Secret(),
+		"authority_url": sim.Authority(), "scopes": "User.Read", "tenant_id": sim.Tenant(), "client_id": sim.App.ClientID, "client_secret": sim.App.Secret(),
 		"redirect_uris": vaultCallback,
 	}})
 	if err != nil || resp.IsError() {

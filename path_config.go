@@ -90,7 +90,8 @@ func storedConfigFields() map[string]*framework.FieldSchema {
 		"redirect_uris": field(framework.TypeCommaStringSlice, "Allowed redirect URIs, the first is "+
 			"the default: https, or http on a loopback host. Required."),
 		"scopes": field(framework.TypeCommaStringSlice, "Scopes of token/<account> when the login "+
-			"names none; one resource. openid, profile and offline_access are always added."),
+			"names none; one resource. openid, profile and offline_access are always added. With "+
+			"authority_url there are none by default."),
 		"environment": field(framework.TypeString, "Azure cloud."),
 		"authority_url": field(framework.TypeString, "Authority instead of environment and tenant: "+
 			"External ID, B2C, AD FS, any OpenID provider. https, or http on a loopback host."),
@@ -208,7 +209,11 @@ func (b *backend) handleConfigWrite(ctx context.Context, _ *logical.Request, d *
 	var written *config.Entry
 	err := b.config.Write(ctx, d.Get("verify").(bool), func(cfg *config.Entry) error {
 		written = cfg
+		isNew := cfg.ClientID == ""
 		applyConfigFields(cfg, d)
+		if _, named := d.GetOk("scopes"); isNew && !named && cfg.AuthorityURL != "" {
+			cfg.Scopes = []string{} // User.Read is Graph's
+		}
 		return cfg.SetCredential(config.Credential{
 			Secret:      given(d, "client_secret"),
 			Certificate: given(d, "client_certificate"),

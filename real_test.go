@@ -256,3 +256,21 @@ func TestProviderThatGrantsOtherwise(t *testing.T) {
 		t.Errorf("the refresh asks for %q", scope)
 	}
 }
+
+// TestScopesOfAnotherProvider: User.Read is Graph's; the OpenID scopes and email are ordinary
+// ones elsewhere.
+func TestScopesOfAnotherProvider(t *testing.T) {
+	m := newMount(t, entratest.Options{})
+	config := m.config()
+	delete(config, "scopes")
+	m.mustWrite("config", config)
+	if scopes := m.mustRead("config")["scopes"].([]string); len(scopes) != 0 {
+		t.Errorf("the default is %q", scopes)
+	}
+	m.mustWrite("config", map[string]any{"scopes": "email,openid"})
+	m.mustWrite("config", map[string]any{"login_ttl": "20m"})
+	if scopes := m.mustRead("config")["scopes"].([]string); len(scopes) != 2 {
+		t.Errorf("the scopes are %q", scopes)
+	}
+	m.mustWrite("roles/who", map[string]any{"scopes": "email"})
+}

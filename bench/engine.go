@@ -19,6 +19,7 @@ func (b *bench) mountEngine(path, plugin string, config map[string]any) error {
 	}
 	all := map[string]any{
 		"authority_url": b.sim.Authority,
+		"scopes":        "User.Read",
 		"tenant_id":     b.sim.TenantID,
 		"client_id":     b.sim.ClientID,
 		"client_secret": b.sim.ClientSecret,

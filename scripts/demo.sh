@@ -262,7 +262,7 @@ with_simulator() {
 
 	chapter "1. config: the app registration"
 	note "background_refresh=false: here it is to be the read that refreshes, as after a night without Vault."
-	run 'printf %s "$client_secret" | vault write entra/config tenant_id="$tenant_id" client_id="$client_id" client_secret=- redirect_uris="$VAULT_ADDR/v1/entra/callback" authority_url="$authority_url" ca_pem=@ca.pem background_refresh=false'
+	run 'printf %s "$client_secret" | vault write entra/config tenant_id="$tenant_id" client_id="$client_id" client_secret=- redirect_uris="$VAULT_ADDR/v1/entra/callback" authority_url="$authority_url" ca_pem=@ca.pem scopes=User.Read background_refresh=false'
 	run 'vault read entra/config | grep -v -e CERTIFICATE -e "^[A-Za-z0-9+/=]*$"'
 
 	chapter "2. login: alice asks for a sign-in"

@@ -143,7 +143,7 @@ func (r *documentRun) sha256() string {
 func (r *documentRun) config() string {
 	return "tenant_id=" + r.Sim.TenantID + " client_id=" + r.Sim.ClientID +
 		" client_secret=" + r.Sim.ClientSecret +
-		" authority_url=" + r.Sim.Authority + " ca_pem=@" + filepath.Join(r.dir, "ca.pem")
+		" scopes=User.Read authority_url=" + r.Sim.Authority + " ca_pem=@" + filepath.Join(r.dir, "ca.pem")
 }
 
 // The check of docs/operations.md lists who breaks, and nobody else.

@@ -34,6 +34,7 @@ func TestAPISamples(t *testing.T) {
 	config, err := json.Marshal(object{
 		"tenant_id": e.Sim.TenantID, "client_id": e.Sim.ClientID,
 		"client_secret": e.Sim.ClientSecret, "authority_url": e.Sim.Authority,
+		"scopes": "User.Read",
 		"ca_pem": e.Sim.CA, "redirect_uris": []string{e.CallbackURL(), harness.LoopbackURL},
 		"allow_device_code": true, "background_refresh": false,
 	})

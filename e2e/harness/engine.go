@@ -40,6 +40,7 @@ func (e *Engine) Configure(fields object) {
 		"client_secret": e.Sim.ClientSecret,
 		"redirect_uris": []string{e.CallbackURL(), LoopbackURL},
 		"authority_url": e.Sim.Authority,
+		"scopes":        "User.Read",
 		"ca_pem":        e.Sim.CA,
 		// A test says itself when a token is refreshed.
 		"background_refresh": false,

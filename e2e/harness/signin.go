@@ -3,6 +3,7 @@
 package harness
 
 import (
+	"net/http"
 	"net/url"
 	"testing"
 )
@@ -52,6 +53,22 @@ func (e *Engine) RedirectOf(authURL, user, action string) string {
 	}
 	e.Sim.Control("signin", object{"auth_url": authURL, "user": user, "action": action}, &redirect)
 	return redirect.URL
+}
+
+// Arrive signs in and does what the browser does next (form_post): it posts the answer to the
+// redirect URI.
+func (e *Engine) Arrive(authURL, user, action string) (*http.Response, error) {
+	e.T.Helper()
+	var redirect struct {
+		URI    string            `json:"uri"`
+		Params map[string]string `json:"params"`
+	}
+	e.Sim.Control("signin", object{"auth_url": authURL, "user": user, "action": action}, &redirect)
+	form := url.Values{}
+	for name, value := range redirect.Params {
+		form.Set(name, value)
+	}
+	return http.PostForm(redirect.URI, form)
 }
 
 // SignInFor is SignIn for roles.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -99,8 +98,7 @@ func TestLoginCommand(t *testing.T) {
 	// By a browser that comes back to the listener.
 	c := startLogin(e, "-roles", "arm", "alice")
 	authURL := c.finds(addressPattern)
-	redirect := e.RedirectOf(authURL, "alice", "signin")
-	resp, err := http.Get(redirect)
+	resp, err := e.Arrive(authURL, "alice", "signin")
 	if err != nil || resp.StatusCode != 200 {
 		t.Fatalf("the listener answered %v, %v", resp, err)
 	}
@@ -114,7 +112,7 @@ func TestLoginCommand(t *testing.T) {
 
 	// By pasting, for a script.
 	c = startLogin(e, "-print", "-json", "bob")
-	redirect = e.RedirectOf(c.finds(addressPattern), "bob", "signin")
+	redirect := e.RedirectOf(c.finds(addressPattern), "bob", "signin")
 	if _, err := c.in.WriteString(redirect + "\n"); err != nil {
 		t.Fatal(err)
 	}
@@ -126,7 +124,7 @@ func TestLoginCommand(t *testing.T) {
 
 	// A wrong account, a cancelled sign-in, a device code that is not allowed.
 	c = startLogin(e, "-no-browser", "alice")
-	resp, err = http.Get(e.RedirectOf(c.finds(addressPattern), "alice", "cancel"))
+	resp, err = e.Arrive(c.finds(addressPattern), "alice", "cancel")
 	if err != nil || resp.StatusCode != 502 {
 		t.Fatalf("the listener answered %v, %v", resp, err)
 	}
@@ -184,8 +182,8 @@ func TestSignInTranscript(t *testing.T) {
 		}
 		fmt.Fprintf(&made, "$ %s\n%s%s\n", command, c.says.String(), c.out.String())
 	}
-	visit := func(address string) {
-		resp, err := http.Get(address)
+	visit := func(authURL, user, action string) {
+		resp, err := e.Arrive(authURL, user, action)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -193,7 +191,7 @@ func TestSignInTranscript(t *testing.T) {
 	}
 
 	c := startLogin(e, "-no-browser", "-roles", "mail", "alice")
-	visit(e.RedirectOf(c.finds(addressPattern), "alice", "signin"))
+	visit(c.finds(addressPattern), "alice", "signin")
 	say("vault-entra-login -no-browser -roles mail alice", c)
 
 	c = startLogin(e, "-device", "alice")
