@@ -289,12 +289,12 @@ func (m *mount) expire(account string) { m.age(account, -time.Second) }
 func (m *mount) age(name string, left time.Duration) {
 	m.t.Helper()
 	_, err := m.b.accounts.Update(context.Background(), name, func(e *account.Entry) (*account.Entry, error) {
-		for role, held := range e.Tokens {
-			by := time.Now().Add(left).Sub(held.Expiry)
+		for role, cached := range e.Tokens {
+			by := time.Now().Add(left).Sub(cached.Expiry)
 			e.Tokens[role] = &account.CachedToken{ // not in place: readers hold the old one
-				AccessToken: held.AccessToken, TokenType: held.TokenType,
-				Scope: held.Scope, Scopes: held.Scopes,
-				ObtainedAt: held.ObtainedAt.Add(by), Expiry: held.Expiry.Add(by),
+				AccessToken: cached.AccessToken, TokenType: cached.TokenType,
+				Scope: cached.Scope, Scopes: cached.Scopes,
+				ObtainedAt: cached.ObtainedAt.Add(by), Expiry: cached.Expiry.Add(by),
 			}
 		}
 		return e, nil

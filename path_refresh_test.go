@@ -12,17 +12,17 @@ import (
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
-// TestForcedRefresh gets another token, fresh as the held one may be, and serves
+// TestForcedRefresh gets another token, fresh as the cached one may be, and serves
 // it from then on.
 func TestForcedRefresh(t *testing.T) {
 	m := withRoles(t, entratest.Options{})
 	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "arm"})
 	for _, of := range []string{"alice", "alice/arm"} {
-		held := m.mustRead("token/" + of)
+		cached := m.mustRead("token/" + of)
 		forced := m.mustWrite("refresh/"+of, nil)
-		if forced["access_token"] == held["access_token"] {
-			t.Errorf("%s: the held token came back", of)
+		if forced["access_token"] == cached["access_token"] {
+			t.Errorf("%s: the cached token came back", of)
 		}
 		if now := m.mustRead("token/" + of); now["access_token"] != forced["access_token"] {
 			t.Errorf("%s: the forced token is not served", of)
@@ -103,11 +103,11 @@ func TestCAE(t *testing.T) {
 	}
 }
 
-// TestForcedRefreshFailure: an error, never the held token, which stays as it is.
+// TestForcedRefreshFailure: an error, never the cached token, which stays as it is.
 func TestForcedRefreshFailure(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
-	held := m.mustRead("token/alice")["access_token"]
+	cached := m.mustRead("token/alice")["access_token"]
 	for name, test := range map[string]struct {
 		fault  entratest.Fault
 		claims string
@@ -125,8 +125,8 @@ func TestForcedRefreshFailure(t *testing.T) {
 		if n := m.sim.Faults.Fired(id); n != 1 {
 			t.Errorf("%s: asked %d times", name, n)
 		}
-		if now := m.mustRead("token/alice")["access_token"]; now != held {
-			t.Errorf("%s: the held token is gone", name)
+		if now := m.mustRead("token/alice")["access_token"]; now != cached {
+			t.Errorf("%s: the cached token is gone", name)
 		}
 		if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
 			t.Errorf("%s: a refused challenge made the account %v", name, state)
@@ -141,8 +141,8 @@ func TestForcedRefreshFailure(t *testing.T) {
 	if n := m.refreshRequests() - before; n != 1 {
 		t.Errorf("throttled: asked %d times", n)
 	}
-	if now := m.mustRead("token/alice")["access_token"]; now != held {
-		t.Error("throttled: the held token is gone")
+	if now := m.mustRead("token/alice")["access_token"]; now != cached {
+		t.Error("throttled: the cached token is gone")
 	}
 }
 

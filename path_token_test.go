@@ -91,15 +91,15 @@ func TestTokenMinTTL(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: time.Hour}})
 	m.login("alice", "alice")
 	m.age("alice", 40*time.Minute)
-	held := m.mustRead("token/alice")
+	cached := m.mustRead("token/alice")
 	same := m.mustWrite("token/alice", map[string]any{"min_ttl": "20m"})
-	if same["access_token"] != held["access_token"] {
+	if same["access_token"] != cached["access_token"] {
 		t.Error("a token with 40 minutes left was replaced for min_ttl=20m")
 	}
 	if ttl := same["ttl"].(int64); ttl > 20*60 || ttl < 20*60-30 {
 		t.Errorf("ttl is %d, want about 20 minutes", ttl)
 	}
-	if same["rotation_period"] != held["rotation_period"] {
+	if same["rotation_period"] != cached["rotation_period"] {
 		t.Error("rotation_period follows min_ttl")
 	}
 	resp, err := m.write("token/alice", map[string]any{"min_ttl": "20h"})
@@ -107,7 +107,7 @@ func TestTokenMinTTL(t *testing.T) {
 		t.Errorf("min_ttl=20h: %v, %v", resp, err)
 	}
 	m.age("alice", 25*time.Minute)
-	if other := m.mustWrite("token/alice", map[string]any{"min_ttl": "28m"}); other["access_token"] == held["access_token"] {
+	if other := m.mustWrite("token/alice", map[string]any{"min_ttl": "28m"}); other["access_token"] == cached["access_token"] {
 		t.Error("a token with 25 minutes left was served for min_ttl=28m")
 	}
 	resp, err = m.write("token/alice", map[string]any{"min_ttl": -1})
@@ -212,10 +212,10 @@ func TestFreshTokenWaitsForNobody(t *testing.T) {
 	}
 }
 
-// TestHeldTokenIsServed: while the held token is valid every class of failure
+// TestCachedTokenIsServed: while the cached token is valid every class of failure
 // leaves it served, with a warning that says why; when it is not, the class's own
 // word and status are the answer.
-func TestHeldTokenIsServed(t *testing.T) {
+func TestCachedTokenIsServed(t *testing.T) {
 	for name, test := range map[string]struct {
 		fault  entratest.Fault
 		status int
@@ -240,13 +240,13 @@ func TestHeldTokenIsServed(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"request_timeout": "1s"})
 			m.login("alice", "alice")
 			m.age("alice", time.Minute)
-			held := m.entry("alice").Tokens[""].AccessToken.Reveal()
+			cached := m.entry("alice").Tokens[""].AccessToken.Reveal()
 			m.refreshFault(test.fault)
 			resp, err := m.read("token/alice")
 			if err != nil || resp.IsError() {
 				t.Fatalf("a valid token was not served: %s", describe(resp, err))
 			}
-			if resp.Data["access_token"] != held {
+			if resp.Data["access_token"] != cached {
 				t.Error("another token was served")
 			}
 			if ttl := resp.Data["ttl"].(int64); ttl < 3 || ttl > 60 {
@@ -271,8 +271,8 @@ func TestHeldTokenIsServed(t *testing.T) {
 	}
 }
 
-// TestHeldTokenTTL: at most a minute, what is left below that, and 3 at least.
-func TestHeldTokenTTL(t *testing.T) {
+// TestTTLAfterAFailure: at most a minute, what is left below that, and 3 at least.
+func TestTTLAfterAFailure(t *testing.T) {
 	now := time.Now()
 	for left, want := range map[time.Duration]int64{
 		time.Hour: 60, time.Minute: 60, 30*time.Second + 400*time.Millisecond: 30, 3 * time.Second: 3, 3900 * time.Millisecond: 3,
@@ -327,9 +327,9 @@ func TestTokenOddLifetimes(t *testing.T) {
 				if err != nil || resp.IsError() {
 					t.Fatal(describe(resp, err))
 				}
-				held := m.entry("alice").Tokens[""]
-				if held.Life() != test.life {
-					t.Errorf("lives %s, want %s", held.Life(), test.life)
+				cached := m.entry("alice").Tokens[""]
+				if cached.Life() != test.life {
+					t.Errorf("lives %s, want %s", cached.Life(), test.life)
 				}
 			}
 			if n := m.refreshRequests(); n != 1 {

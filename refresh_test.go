@@ -448,8 +448,8 @@ func TestLoginStartedDuringRefresh(t *testing.T) {
 	}
 }
 
-// TestRefusalDuringLogin: a refusal of the old token says nothing about the new one.
-func TestRefusalDuringLogin(t *testing.T) {
+// TestRefreshErrorDuringLogin: a refusal of the old token says nothing about the new one.
+func TestRefreshErrorDuringLogin(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{After: 1, AADSTS: 50173, Times: 1})
@@ -549,10 +549,10 @@ func TestClockSteps(t *testing.T) {
 		t.Run(step.String(), func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: 15 * time.Minute}}, map[string]any{"refresh_margin": "1m"})
 			m.login("alice", "alice")
-			held := m.entry("alice").Tokens[""]
+			cached := m.entry("alice").Tokens[""]
 			m.age("alice", 15*time.Minute-step) // as after the clock went on by step
 			data := m.mustRead("token/alice")
-			replaced := data["access_token"] != held.AccessToken.Reveal()
+			replaced := data["access_token"] != cached.AccessToken.Reveal()
 			// A token from the future was obtained before the clock was set back: what
 			// its expiry says cannot be trusted.
 			if want := step < 0; replaced != want {
