@@ -49,13 +49,6 @@ func configFields() map[string]*framework.FieldSchema {
 	for name, value := range configDefaults() {
 		fields[name].Default = value
 	}
-	fields["environment"].AllowedValues = []any{
-		"AzurePublicCloud", "AzureUSGovernmentCloud", "AzureChinaCloud",
-		"BleuCloud", "DelosCloud", "GovSGCloud",
-	}
-	fields["account_binding"].AllowedValues = []any{
-		config.BindFirstLogin, config.BindPinned, config.BindUsername, config.BindObjectID,
-	}
 	return fields
 }
 
@@ -80,7 +73,7 @@ func configDefaults() map[string]any {
 }
 
 func storedConfigFields() map[string]*framework.FieldSchema {
-	return map[string]*framework.FieldSchema{
+	fields := map[string]*framework.FieldSchema{
 		"tenant_id": field(framework.TypeString, "Tenant GUID, verified domain, or organizations, "+
 			"common, consumers. Required unless authority_url is set."),
 		"client_id": field(framework.TypeString, "Application (client) ID of the app registration. "+
@@ -128,6 +121,14 @@ func storedConfigFields() map[string]*framework.FieldSchema {
 		"request_timeout": field(framework.TypeDurationSecond, "Time limit of one call to Entra: "+
 			"1s to 60s."),
 	}
+	fields["environment"].AllowedValues = []any{
+		"AzurePublicCloud", "AzureUSGovernmentCloud", "AzureChinaCloud",
+		"BleuCloud", "DelosCloud", "GovSGCloud",
+	}
+	fields["account_binding"].AllowedValues = []any{
+		config.BindFirstLogin, config.BindPinned, config.BindUsername, config.BindObjectID,
+	}
+	return fields
 }
 
 func configResponseFields() map[string]*framework.FieldSchema {
