@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -271,10 +272,9 @@ func testUnsavedOutlivesAnotherWrite(t *testing.T) {
 	letGo := m.inFlight("alice")
 	written := make(chan struct{})
 	hung := make(chan struct{})
-	first := true
+	var second atomic.Bool
 	m.storage.failOn(func(op, key string) error {
-		if op == "put" && first {
-			first = false
+		if op == "put" && second.CompareAndSwap(false, true) {
 			close(hung)
 			time.Sleep(3 * time.Minute)
 		}
@@ -305,14 +305,13 @@ func testSlowReaderDeletesNothing(t *testing.T) {
 	m.login("alice", "alice")
 	m.b.InvalidateKey(context.Background(), "account/alice")
 	taken, resume, read := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	first, refuse := true, false
+	var second, refuse atomic.Bool
 	m.storage.failOn(func(op, key string) error {
 		switch {
-		case op == "got" && first:
-			first = false
+		case op == "got" && second.CompareAndSwap(false, true):
 			close(taken)
 			<-resume
-		case op == "put" && refuse:
+		case op == "put" && refuse.Load():
 			return errStorage
 		}
 		return nil
@@ -323,11 +322,11 @@ func testSlowReaderDeletesNothing(t *testing.T) {
 	}()
 	<-taken
 	m.login("alice", "alice") // another generation
-	refuse = true
+	refuse.Store(true)
 	m.mustWrite("refresh/alice", nil) // rotated, and in memory only
 	close(resume)
 	<-read
-	refuse = false
+	refuse.Store(false)
 	time.Sleep(time.Minute)
 	m.storage.failOn(nil)
 	m.restart()
@@ -396,10 +395,9 @@ func testDemotedDuringTheBuild(t *testing.T) {
 	m.login("alice", "alice")
 	m.b.Cleanup(context.Background())
 	building, resume := make(chan struct{}), make(chan struct{})
-	first := true
+	var second atomic.Bool
 	m.storage.failOn(func(op, key string) error {
-		if op == "got" && key == "account/alice" && first {
-			first = false
+		if op == "got" && key == "account/alice" && second.CompareAndSwap(false, true) {
 			close(building)
 			<-resume
 		}

@@ -114,7 +114,7 @@ func TestAccountCacheDuringWrite(t *testing.T) {
 // TestConfigInvalidate: another node's config write is seen, and Invalidate
 // returns at once whatever storage does.
 func TestConfigInvalidate(t *testing.T) {
-	m := newConfiguredMount(t, entratest.Options{})
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
 	m.login("alice", "alice")
 	other := *m
 	other.start()

@@ -50,8 +50,8 @@ type Entry struct {
 	ClientID         string         `json:"client_id"` // that the refresh token belongs to
 	Authority        string         `json:"authority"` // at this authority
 	ConfiguredTenant string         `json:"configured_tenant"`
-	ClientAuth       string         `json:"client_auth"` // how the sign-in authenticated the client
-	Scopes           []string       `json:"scopes"`      // of the default token, if a login named them
+	ClientAuth       string         `json:"client_auth"` // how the sign-in was made
+	Scopes           []string       `json:"scopes"`      // of the default token, if named
 	Granted          []string       `json:"granted"`     // by the last sign-in
 
 	// Roles are those consented to: by a login that named them, or a token that

@@ -56,6 +56,7 @@ func testStopGivesUp(t *testing.T) {
 	if took := time.Since(started); took != 10*time.Second {
 		t.Errorf("the stop took %s", took)
 	}
+	time.Sleep(2 * time.Second) // the work sees that it is over
 }
 
 // TestDetach: the caller may leave, time may not.
