@@ -342,7 +342,8 @@ type testStorage struct {
 func newTestStorage() *testStorage { return &testStorage{Storage: &logical.InmemStorage{}} }
 
 // failOn makes storage fail where f says so, until the next call; nil mends it. f may
-// wait. A Get asks twice: "get" before storage is read, "got" after.
+// wait. A Get asks twice: "get" before storage is read, "got" after; so does a Put, with
+// "put" and "stored".
 func (s *testStorage) failOn(f func(op, key string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -366,7 +367,7 @@ func (s *testStorage) count(prefix string) int {
 
 func (s *testStorage) note(op, key string) error {
 	s.mu.Lock()
-	if op != "got" {
+	if op != "got" && op != "stored" {
 		s.ops = append(s.ops, op+" "+key)
 	}
 	fail := s.fail
@@ -392,7 +393,10 @@ func (s *testStorage) Put(ctx context.Context, e *logical.StorageEntry) error {
 	if err := s.note("put", e.Key); err != nil {
 		return err
 	}
-	return s.Storage.Put(ctx, e)
+	if err := s.Storage.Put(ctx, e); err != nil {
+		return err
+	}
+	return s.note("stored", e.Key)
 }
 
 func (s *testStorage) Delete(ctx context.Context, key string) error {

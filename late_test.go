@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,7 @@ import (
 
 	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/entratest"
+	"vault-plugin-secrets-entra/internal/lifecycle"
 )
 
 // What arrives late shows which account, registration or change it belongs to, and is
@@ -413,6 +415,175 @@ func testDemotedDuringTheBuild(t *testing.T) {
 	synctest.Wait()
 	if names, complete := m.b.accounts.Index.Names(); complete {
 		t.Errorf("the index of a secondary is complete: %q", names)
+	}
+}
+
+// TestRefreshThatWaitedTooLong: a refresh that waited for storage while its node lost the
+// right to write, or stopped, spends no refresh token: what it was given could not be stored.
+func TestRefreshThatWaitedTooLong(t *testing.T) {
+	for name, test := range map[string]struct {
+		act  func(*mount)
+		want error
+	}{
+		"demoted": {
+			func(m *mount) { m.system.setState(consts.ReplicationPerformanceSecondary) },
+			logical.ErrReadOnly,
+		},
+		"stopped": {
+			func(m *mount) { m.b.Cleanup(context.Background()) },
+			lifecycle.ErrStopping,
+		},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+			m.login("alice", "alice")
+			m.expire("alice")
+			m.b.InvalidateKey(context.Background(), "account/alice")
+			reading, resume := make(chan struct{}), make(chan struct{})
+			reads := 0
+			m.storage.failOn(func(op, key string) error {
+				if op != "get" || key != "account/alice" {
+					return nil
+				}
+				if reads++; reads == 2 { // under the account's refresh lock
+					close(reading)
+					<-resume
+				}
+				return nil
+			})
+			before := m.refreshRequests()
+			answered := make(chan error, 1)
+			go func() {
+				_, err := m.read("token/alice")
+				answered <- err
+			}()
+			<-reading
+			test.act(m)
+			close(resume)
+			if err := <-answered; !errors.Is(err, test.want) {
+				t.Errorf("the reader got %v", err)
+			}
+			if n := m.refreshRequests() - before; n != 0 {
+				t.Errorf("%d refreshes", n)
+			}
+		})
+	}
+}
+
+// TestReadDuringARefreshInTheBackground: a token that is read while the background is at
+// work on its account does not send a second worker there.
+func TestReadDuringARefreshInTheBackground(t *testing.T) {
+	synctest.Test(t, testReadDuringARefreshInTheBackground)
+}
+
+func testReadDuringARefreshInTheBackground(t *testing.T) {
+	m := withRoles(t, entratest.Options{})
+	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
+	m.mustRead("token/alice/mail")
+	m.age("alice", 10*time.Minute+2*time.Second) // fresh still, and to be refreshed ahead
+	gate := make(chan struct{})
+	m.refreshFault(entratest.Fault{Until: gate, Times: 1})
+	before := m.refreshRequests()
+	m.mustRead("token/alice")
+	synctest.Wait()
+	if n := m.refreshRequests() - before; n != 1 {
+		t.Fatalf("%d refreshes are under way", n)
+	}
+	m.mustRead("token/alice/mail")
+	synctest.Wait()
+	close(gate)
+	synctest.Wait()
+	time.Sleep(time.Minute)
+	if n := m.refreshRequests() - before; n != 2 {
+		t.Errorf("%d refreshes for two tokens in use", n)
+	}
+}
+
+// TestFailedAndHappened: a write that storage reports as failed may have happened, and what
+// is in storage then is in the index and on the schedule.
+func TestFailedAndHappened(t *testing.T) {
+	inBubble(t, "sign-in", func(t *testing.T) {
+		m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
+		token, err := m.sim.IssueRefreshToken("alice", m.sim.App.ClientID, entratest.Web, "User.Read")
+		if err != nil {
+			t.Fatal(err)
+		}
+		m.storage.failOn(func(op, key string) error {
+			if op == "stored" && key == "account/alice" {
+				return errStorage
+			}
+			return nil
+		})
+		if _, err := m.write("import/alice", map[string]any{"refresh_token": token}); err == nil {
+			t.Fatal("the import succeeded")
+		}
+		m.storage.failOn(nil)
+		before := m.refreshRequests()
+		time.Sleep(90 * time.Minute)
+		if m.refreshRequests() == before {
+			t.Error("the account that was stored is not kept alive")
+		}
+	})
+	inBubble(t, "delete", func(t *testing.T) {
+		m := newConfiguredMount(t, entratest.Options{})
+		m.login("alice", "alice")
+		m.storage.failOn(func(op, key string) error {
+			if op != "delete" || key != "account/alice" {
+				return nil
+			}
+			if err := m.storage.Storage.Delete(context.Background(), key); err != nil {
+				return err
+			}
+			return errStorage
+		})
+		if _, err := m.do(context.Background(), logical.DeleteOperation, "account/alice", nil); err == nil {
+			t.Fatal("the delete succeeded")
+		}
+		m.storage.failOn(nil)
+		time.Sleep(time.Minute)
+		if names, complete := m.b.accounts.Index.Names(); len(names) != 0 || !complete {
+			t.Errorf("the index has %q, complete %v", names, complete)
+		}
+	})
+}
+
+// TestLoginAcrossAFailover: a login that was on its way to storage while its node could not
+// write is swept like any other.
+func TestLoginAcrossAFailover(t *testing.T) { synctest.Test(t, testLoginAcrossAFailover) }
+
+func testLoginAcrossAFailover(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	started, resume := make(chan struct{}), make(chan struct{})
+	m.storage.failOn(func(op, key string) error {
+		if op == "put" && strings.HasPrefix(key, account.LoginStoragePrefix) {
+			close(started)
+			<-resume
+		}
+		return nil
+	})
+	begun := make(chan struct{})
+	go func() {
+		defer close(begun)
+		m.mustWrite("login/alice", nil)
+	}()
+	<-started
+	for _, state := range []consts.ReplicationState{
+		consts.ReplicationPerformanceSecondary, consts.ReplicationPerformanceDisabled,
+	} {
+		m.system.setState(state)
+		if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+	}
+	close(resume)
+	<-begun
+	m.storage.failOn(nil)
+	time.Sleep(time.Hour)
+	for _, key := range m.storage.keys(t) {
+		if strings.HasPrefix(key, account.LoginStoragePrefix) {
+			t.Error("an expired login is still there")
+		}
 	}
 }
 

@@ -56,14 +56,13 @@ cleanup() {
 	if [ "$status" -eq 0 ] && $keep; then
 		return
 	fi
-	trap '' INT TERM
 	for pid in ${pids[@]+"${pids[@]}"}; do
 		stop_group "$pid" 15 # each is a group of its own
 	done
 	rm -rf "$work"
 }
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+trap 'trap "" INT TERM && exit 130' INT TERM # once: the second would cut cleanup short
 
 bold='' plain=''
 if [ -t 1 ]; then

@@ -154,6 +154,7 @@ tests "unit tests" . ${race:+"$race"} -timeout 15m ./...
 tests "the scripts' own tools" scripts/tools -timeout 5m ./...
 
 if ! $quick; then
+	check "20,000 histories explored" bounded 900 ./scripts/explore.sh 20000
 	# By count: an input that is cut off by a time limit fails, with nothing wrong.
 	check "fuzzing, 2,000 inputs each" bounded 900 ./scripts/fuzz.sh 2000x
 

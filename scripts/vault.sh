@@ -33,6 +33,9 @@ while [ $# -gt 0 ]; do
 	shift 2
 done
 
+# From here on: else bash goes on when a command that it waits for survives the signal.
+trap 'trap "" INT TERM && exit 130' INT TERM
+
 found() { # FILE WHERE
 	say "Server: $1 ($2), $(server_version "$1")"
 	printf '%s\n' "$1" >"$to"
@@ -93,7 +96,6 @@ child=
 # shellcheck disable=SC2317 # the trap calls it
 cleanup() {
 	local status=$?
-	trap '' INT TERM
 	[ -z "$child" ] || stop_group "$child"
 	rm -rf "$fresh"
 	[ "$(cat "$lock/pid" 2>/dev/null)" != "$$" ] || rm -rf "$lock"
@@ -101,7 +103,6 @@ cleanup() {
 }
 lock=$cache/.lock
 trap cleanup EXIT
-trap 'exit 130' INT TERM
 
 # One run makes it, the others wait.
 waited=$SECONDS

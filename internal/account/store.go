@@ -50,6 +50,7 @@ type Store struct {
 	cache   *store.Cache[*Entry]
 	locks   *store.Locks // held across storage, never across a call to Entra
 	unsaved *unsaved
+	doubts  *doubts
 }
 
 // NewStore returns the accounts of a mount.
@@ -65,6 +66,7 @@ func NewStore(entries *store.Entries, roles *config.Roles, work *lifecycle.Work,
 		cache:    store.NewCache[*Entry](cachedAccounts),
 		locks:    store.NewLocks(),
 		unsaved:  newUnsaved(),
+		doubts:   newDoubts(),
 	}
 }
 
@@ -177,6 +179,7 @@ func (s *Store) write(ctx context.Context, name string, e *Entry, upTo uint64) e
 	err := s.entries.Write(ctx, StoragePrefix+name, e)
 	s.cache.Drop(name)
 	if err != nil {
+		s.doubt(name)
 		return err
 	}
 	mark := s.cache.Mark(name)
@@ -208,6 +211,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 	s.cache.Drop(name)
 	defer s.cache.Drop(name)
 	if err := s.entries.Delete(ctx, StoragePrefix+name); err != nil {
+		s.doubt(name)
 		return err
 	}
 	s.unsaved.drop(name, upTo, func(unsavedChange) bool { return true })

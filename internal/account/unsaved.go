@@ -4,6 +4,7 @@ package account
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -83,11 +84,7 @@ func (u *unsaved) drop(name string, upTo uint64, gone func(unsavedChange) bool) 
 func (u *unsaved) names() []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	names := make([]string, 0, len(u.byName))
-	for name := range u.byName {
-		names = append(names, name)
-	}
-	return names
+	return slices.Sorted(maps.Keys(u.byName))
 }
 
 func (u *unsaved) has(name string) bool {

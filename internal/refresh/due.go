@@ -3,6 +3,8 @@
 package refresh
 
 import (
+	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -28,6 +30,14 @@ type roleScopes map[string][]string
 
 func (s roleScopes) gone(role string) bool { return s != nil && role != "" && s[role] == nil }
 
+// jitter spreads what is due for many accounts at once: 0 to 1, always the same for an account
+// and a time, so that an account is due when it was due, however often that is worked out.
+func jitter(name string, of time.Time) float64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(name))
+	return rand.New(rand.NewPCG(hash.Sum64(), uint64(of.UnixNano()))).Float64()
+}
+
 // nextDue is what is to be done for the account next; the zero time is never. Without a
 // config at hand it is now: the job finds out. The caller holds mu.
 func (w *Worker) nextDue(name string, e *account.Entry, scopes roleScopes, now time.Time) task {
@@ -36,14 +46,14 @@ func (w *Worker) nextDue(name string, e *account.Entry, scopes roleScopes, now t
 		return task{at: now, urgency: idle}
 	}
 	var next task
-	for _, t := range w.tasks(name, e, reg.Entry, scopes, now, rand.Float64()) {
+	for _, t := range w.tasks(name, e, reg.Entry, scopes, now, jitter(name, e.RefreshTokenTime)) {
 		if next.at.IsZero() || t.at.Before(next.at) {
 			next = t
 		}
 	}
 	if next.urgency == idle && !next.at.IsZero() && next.at.Before(now) {
 		spread := min(reg.KeepaliveInterval/10, maxSpread)
-		next.at = now.Add(time.Duration(rand.Float64() * float64(spread)))
+		next.at = now.Add(time.Duration(jitter(name, now) * float64(spread)))
 	}
 	return next
 }
@@ -77,7 +87,7 @@ func (w *Worker) tasks(name string, e *account.Entry, cfg *config.Entry, scopes 
 	lastRead := e.LastReadTime
 	if u := w.use[name]; u != nil {
 		lastRead = u.lastRead
-		for role := range u.tokens {
+		for _, role := range slices.Sorted(maps.Keys(u.tokens)) {
 			t := e.Tokens[role]
 			if t == nil || scopes.gone(role) {
 				continue

@@ -111,12 +111,12 @@ func neverIssued(e *entra.Error) bool {
 	return e.AADSTS == 70000 || e.AADSTS == 9002313
 }
 
-// unchanged reports whether storage answers and the account is still the same. A
-// plugin process outlives a Vault that is killed: it must not go on spending refresh
-// tokens that the next active node has.
+// unchanged reports whether storage answers, the account is still the same, and this node
+// may still write. A plugin process outlives a Vault that is killed: it must not go on
+// spending refresh tokens that the next active node has.
 func (r *Refresher) unchanged(ctx context.Context, name, generation string) bool {
 	e, err := r.accounts.Read(ctx, name)
-	return err == nil && e != nil && e.Generation == generation
+	return err == nil && e != nil && e.Generation == generation && r.node.MayWrite()
 }
 
 // noteFailure remembers a failed refresh, each class where it belongs, and returns its

@@ -97,9 +97,6 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 		return nil, fmt.Errorf("account %q waits for its refresh lock: %w", req.Account, err)
 	}
 	defer unlock()
-	if r.work.Stopping() {
-		return nil, lifecycle.ErrStopping
-	}
 
 	e, err := r.accounts.Read(ctx, req.Account)
 	switch {
@@ -132,6 +129,12 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 		if err := e.CheckRole(req.Account, req.Role); err != nil {
 			return nil, err
 		}
+	}
+	switch { // it has waited for the lock and for storage: could the answer be stored?
+	case r.work.Stopping():
+		return nil, lifecycle.ErrStopping
+	case !r.node.MayWrite():
+		return nil, logical.ErrReadOnly
 	}
 	return r.exchange(ctx, reg, req, e)
 }

@@ -5,7 +5,6 @@ package refresh
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -133,8 +132,8 @@ func (w *Worker) TokenRead(req TokenRequest, t *account.CachedToken, reg *config
 	}
 	u.lastRead = now
 	u.tokens[req.Role] = t.ObtainedAt
-	if reg.BackgroundRefresh {
-		w.schedule.setEarlier(req.Account, t.RefreshAt(reg.RefreshMargin, rand.Float64()), inUse)
+	if reg.BackgroundRefresh && w.busy[req.Account] == nil { // else when its refresh ends
+		w.schedule.setEarlier(req.Account, t.RefreshAt(reg.RefreshMargin, jitter(req.Account, t.ObtainedAt)), inUse)
 		notify(w.wake)
 	}
 }

@@ -108,6 +108,7 @@ func (s *SignIns) visit(ctx context.Context, name string, reg *config.Registrati
 // login. The login goes first: an account never lists one that is not there.
 func (s *SignIns) begin(ctx context.Context, login *account.Login) error {
 	s.sweeper.add(login)
+	defer s.sweeper.add(login) // this node may have lost the right to write, and got it back
 	var evicted []string
 	_, err := s.accounts.Update(ctx, login.Account, func(e *account.Entry) (*account.Entry, error) {
 		now := time.Now()

@@ -4,6 +4,7 @@ package signin
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,7 +45,7 @@ func (w *sweeper) add(login *account.Login) {
 	w.notify()
 }
 
-// expired takes what is due and returns how long nothing else is.
+// expired takes what is due, the earliest first, and returns how long nothing else is.
 func (w *sweeper) expired(now time.Time) (hashes []string, wait time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -55,6 +56,9 @@ func (w *sweeper) expired(now time.Time) (hashes []string, wait time.Duration) {
 			continue
 		}
 		hashes = append(hashes, hash)
+	}
+	slices.SortFunc(hashes, func(a, b string) int { return w.due[a].Compare(w.due[b]) })
+	for _, hash := range hashes {
 		delete(w.due, hash)
 	}
 	return hashes, wait

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/vault/sdk/logical"
+
+	"vault-plugin-secrets-entra/internal/explore"
+)
+
+var (
+	histories = flag.Int("explore.histories", 200, "how many histories to explore")
+	firstSeed = flag.Uint64("explore.seed", 1, "the seed of the first")
+	seedStep  = flag.Uint64("explore.step", 1, "from one seed to the next")
+	failures  = flag.Int("explore.failures", 3, "how many failures are told before it ends")
+	patience  = flag.Duration("explore.patience", 20*time.Second, "for shortening a history that fails")
+	watched   = flag.Bool("explore.watched", false, "tell each seed before its history begins")
+)
+
+// explored is the engine as a history starts it.
+func explored(conf *logical.BackendConfig, transport http.RoundTripper) (logical.Backend, error) {
+	return newBackend(context.Background(), conf, transport)
+}
+
+// TestExplore plays histories that nobody thought of, see "Invariants" of
+// docs/architecture.md. A history is the same each time on one processor.
+func TestExplore(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	defer debug.SetGCPercent(debug.SetGCPercent(400))
+	failed := 0
+	for i := range *histories {
+		seed := *firstSeed + uint64(i)**seedStep
+		if *watched {
+			fmt.Printf("seed %d\n", seed)
+		}
+		o := explore.Run(t, seed, explored, explore.Options{})
+		if len(o.Violations) == 0 {
+			continue
+		}
+		t.Errorf("%s", explore.Shrink(t, o, explored, *patience))
+		if failed++; failed == *failures {
+			t.Fatalf("ended after %d histories", i+1)
+		}
+	}
+}
+
+// TestExploreIsReproducible: a seed stands for one history.
+func TestExploreIsReproducible(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for seed := range uint64(10) {
+		first := explore.Run(t, seed, explored, explore.Options{Trace: true})
+		second := explore.Run(t, seed, explored, explore.Options{Trace: true})
+		if !slices.Equal(first.Trace, second.Trace) {
+			t.Errorf("seed %d has two traces, of %d and %d lines", seed, len(first.Trace), len(second.Trace))
+		}
+	}
+}
