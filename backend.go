@@ -167,6 +167,7 @@ func (b *backend) invalidate(_ context.Context, key string) {
 	}
 	if key == config.StorageKey {
 		b.config.Drop()
+		b.refreshes.ConfigChanged() // what failed was the old registration's
 	}
 }
 

@@ -616,3 +616,53 @@ func TestNamesWithDots(t *testing.T) {
 		wantProblem(t, resp, err, 400, "invalid_request: "+field+": ", `".."`)
 	}
 }
+
+// TestBuildOnADemotedNode: a build that storage held up until this node might not write any
+// more leaves nothing in the index that the next build would take for its own.
+func TestBuildOnADemotedNode(t *testing.T) { synctest.Test(t, testBuildOnADemotedNode) }
+
+func testBuildOnADemotedNode(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.b.Cleanup(context.Background())
+	hung, resume := make(chan struct{}), make(chan struct{})
+	var second atomic.Bool
+	m.storage.failOn(func(op, key string) error {
+		if op == "got" && key == "config" && second.CompareAndSwap(false, true) {
+			close(hung)
+			<-resume
+		}
+		return nil
+	})
+	m.start()
+	<-hung
+	become := func(state consts.ReplicationState) {
+		m.system.setState(state)
+		if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+	}
+	become(consts.ReplicationPerformanceSecondary)
+	close(resume)
+	synctest.Wait()
+	if err := m.storage.Delete(context.Background(), "account/alice"); err != nil { // by another node
+		t.Fatal(err)
+	}
+	become(consts.ReplicationPerformanceDisabled)
+	if names, complete := m.b.accounts.Index.Names(); len(names) != 0 || !complete {
+		t.Errorf("the index has %q, complete: %v", names, complete)
+	}
+}
+
+// TestInvalidatedConfigEndsWhatFailed: another node wrote the config, and what this node
+// remembers of the old one says nothing any more.
+func TestInvalidatedConfigEndsWhatFailed(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	m.login("alice", "alice")
+	m.refreshFault(entratest.Fault{AADSTS: 7000215, Times: 1})
+	resp, err := m.readDue("alice")
+	wantProblem(t, resp, err, 502, "client_rejected: ")
+	m.b.InvalidateKey(context.Background(), "config")
+	m.mustRead("token/alice")
+}

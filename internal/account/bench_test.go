@@ -75,6 +75,7 @@ func BenchmarkEntry(b *testing.B) {
 // BenchmarkIndex measures a list with key info of 100,000 accounts.
 func BenchmarkIndex(b *testing.B) {
 	x, e, now := newIndex(), benchEntry(), time.Now()
+	x.Keep()
 	build := x.beginBuild()
 	for i := range 100_000 {
 		x.set(fmt.Sprintf("account-%06d", i), e)

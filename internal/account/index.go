@@ -28,7 +28,14 @@ type Info struct {
 	ExpireTime time.Time // of the cached default token, zero if there is none
 }
 
-func newIndex() *Index { return &Index{byName: map[string]Status{}} }
+func newIndex() *Index { return &Index{build: 1, byName: map[string]Status{}} }
+
+// Keep begins to keep the index: this node may write now.
+func (x *Index) Keep() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.kept = true
+}
 
 // set notes the account as it was just written; a nil entry was deleted.
 func (x *Index) set(name string, e *Entry) {
@@ -48,11 +55,14 @@ func (x *Index) set(name string, e *Entry) {
 }
 
 // beginBuild starts over; what is written meanwhile counts more than what is found. It
-// names the build: what a build finds once it has ended is dropped.
+// names the build: what a build finds once it has ended is dropped, and one that began on a
+// node that may not write any more, which is called 0, finds nothing.
 func (x *Index) beginBuild() (build uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.kept = true
+	if !x.kept {
+		return 0
+	}
 	x.build++
 	x.touched = map[string]bool{}
 	return x.build

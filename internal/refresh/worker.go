@@ -96,6 +96,7 @@ func (w *Worker) SetActive(active bool) {
 		return
 	}
 	if active {
+		w.accounts.Index.Keep()
 		w.Rebuild()
 		return
 	}

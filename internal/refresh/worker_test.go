@@ -34,6 +34,7 @@ func TestAudit(t *testing.T) {
 		}
 	}
 	w.active.Store(true)
+	accounts.Index.Keep()
 	if _, err := w.buildOnce(context.Background()); err != nil {
 		t.Fatal(err)
 	}
