@@ -118,6 +118,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	defer srv.Close()
+	// One registration can hold both kinds: device codes are for a public client's flows.
+	if err := srv.UpdateApp(srv.App.ClientID, func(app *entratest.App) {
+		app.AllowPublicFlows = true
+	}); err != nil {
+		return err
+	}
 	if err := register(srv, set.redirectURIs); err != nil {
 		return err
 	}
