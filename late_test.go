@@ -646,7 +646,8 @@ func testBuildOnADemotedNode(t *testing.T) {
 	become(consts.ReplicationPerformanceSecondary)
 	close(resume)
 	synctest.Wait()
-	if err := m.storage.Delete(context.Background(), "account/alice"); err != nil { // by another node
+	// By another node.
+	if err := m.storage.Delete(context.Background(), "account/alice"); err != nil {
 		t.Fatal(err)
 	}
 	become(consts.ReplicationPerformanceDisabled)

@@ -139,17 +139,30 @@ mkdir plugins
 start vault.sh.log "$root/scripts/vault.sh" --to "$work/vault.path" --after "$work/compiled"
 server=$started
 
-# until_gone PID: waits for a process of start, and meanwhile shows how far the server is.
-shown=0
+# show_server PREFIX: what vault.sh has said since the last time; shown.lines counts it.
+show_server() {
+	local lines
+	lines=$(wc -l <vault.sh.log)
+	[ "$lines" -gt "$(cat shown.lines)" ] || return 0
+	sed -n "$(($(cat shown.lines) + 1)),${lines}s/^/$1/p" vault.sh.log
+	echo "$lines" >shown.lines
+}
+echo 0 >shown.lines
+
+# until_gone PID [PREFIX]: waits for a process of start, and meanwhile shows how far the server
+# is. The shell itself does nothing but wait: a signal that comes while a command runs that ends
+# well is lost to its trap.
 until_gone() {
-	local gone=false
-	while ! $gone; do
-		! process_gone "$1" || gone=true
-		tail -n "+$((shown + 1))" vault.sh.log | sed "s/^/${2:-}/"
-		shown=$(wc -l <vault.sh.log)
-		$gone || sleep 0.5
-	done
-	wait "$1"
+	local follower status=0
+	while [ -d "$work" ] && ! process_gone "$1"; do
+		show_server "${2:-}"
+		sleep 0.5
+	done 2>/dev/null &
+	follower=$!
+	wait "$1" || status=$?
+	wait "$follower" || true
+	show_server "${2:-}"
+	return "$status"
 }
 
 chapter "Build the plugin, while a server is got"

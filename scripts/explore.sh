@@ -30,6 +30,8 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 go test -C "$root" -c -o "$work/explore" .
+say "is a seed one history?"
+(cd "$root" && "$work/explore" -test.run '^TestExploreIsReproducible$')
 processors=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 [ "$processors" -le "$histories" ] || processors=$histories
 say "$histories histories from seed $seed, on $processors processors"

@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"math/big"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -374,12 +373,14 @@ func (a *authority) idToken(user, client, nonce string) string {
 
 // keySet is the document that the signing key is published in.
 func keySet() map[string]any {
-	coordinate := func(n *big.Int) string {
-		return base64.RawURLEncoding.EncodeToString(n.FillBytes(make([]byte, 32)))
+	public, err := signingKey().PublicKey.ECDH()
+	if err != nil {
+		panic(err) // not for a key on P-256
 	}
-	public := signingKey().PublicKey
+	point := public.Bytes() // 4, X, Y: SEC 1 section 2.3.3
+	coordinate := base64.RawURLEncoding.EncodeToString
 	return map[string]any{"keys": []any{map[string]any{
 		"kty": "EC", "use": "sig", "crv": "P-256", "kid": keyID, "issuer": issuer,
-		"x": coordinate(public.X), "y": coordinate(public.Y),
+		"x": coordinate(point[1:33]), "y": coordinate(point[33:]),
 	}}}
 }

@@ -96,9 +96,6 @@ func (l logSink) Write(p []byte) (int, error) {
 // mayWrite reports whether storage takes writes of this instance. The caller holds mu.
 func (i *instance) mayWrite() bool { return i.state == active }
 
-// alive reports whether the instance is one that keeps what it was given. The caller holds mu.
-func (i *instance) alive() bool { return !i.dead && !i.stopped && i.mayWrite() }
-
 // count notes a storage call. The caller holds mu.
 func (i *instance) count(background bool) {
 	if !background {
