@@ -14,6 +14,7 @@ import (
 
 // TestRoomsImport holds the imports of every room to the table of docs/architecture.md.
 func TestRoomsImport(t *testing.T) {
+	t.Parallel()
 	allowed := importTable(t)
 	const module = "vault-plugin-secrets-entra"
 	list := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, ".", "./internal/...")

@@ -48,6 +48,7 @@ func rsaKey(t *testing.T, bits int) *rsa.PrivateKey {
 // TestCertificateCredential: with a certificate, login and refresh prove who the
 // client is by an assertion, a new one each time.
 func TestCertificateCredential(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	key := rsaKey(t, 2048)
 	cert, private := certificateFor(t, key, now.Add(-time.Hour), now.Add(60*24*time.Hour))
@@ -95,6 +96,7 @@ func TestCertificateCredential(t *testing.T) {
 
 // TestCredentialReplaces: a secret replaces a certificate, and the reverse.
 func TestCredentialReplaces(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	m := newConfiguredMount(t, entratest.Options{})
 	cert, key := certificateFor(t, rsaKey(t, 2048), now.Add(-time.Hour), now.Add(24*time.Hour))
@@ -115,6 +117,7 @@ func TestCredentialReplaces(t *testing.T) {
 }
 
 func TestCertificateBadInput(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	m := newConfiguredMount(t, entratest.Options{})
 	key := rsaKey(t, 2048)

@@ -15,7 +15,10 @@ import (
 
 // TestEvents: each transition sends its event, and those that need a person leave
 // one line in the log.
-func TestEvents(t *testing.T) { synctest.Test(t, testEventsInOrder) }
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testEventsInOrder)
+}
 
 func testEventsInOrder(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})

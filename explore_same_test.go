@@ -17,9 +17,10 @@ import (
 // shuffles goroutines on purpose: scripts/explore.sh runs this without it.
 func TestExploreIsReproducible(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
-	const seeds, most = 40, 6
+	seeds := uint64(max(10, *histories/500))
+	most := 3 + int(seeds)/12
 	var differ []uint64
-	for seed := range uint64(seeds) {
+	for seed := range seeds {
 		first := explore.Run(t, seed, explored, explore.Options{Trace: true})
 		second := explore.Run(t, seed, explored, explore.Options{Trace: true})
 		if !slices.Equal(first.Trace, second.Trace) {

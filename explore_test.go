@@ -18,7 +18,7 @@ import (
 )
 
 var (
-	histories = flag.Int("explore.histories", 200, "how many histories to explore")
+	histories = flag.Int("explore.histories", 50, "how many histories to explore")
 	firstSeed = flag.Uint64("explore.seed", 1, "the seed of the first")
 	seedStep  = flag.Uint64("explore.step", 1, "from one seed to the next")
 	failures  = flag.Int("explore.failures", 3, "how many failures are told before it ends")

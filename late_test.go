@@ -45,6 +45,7 @@ func (m *mount) hangLogin(name string, redirect entratest.Redirect) (letGo func(
 // TestLateLogin: a sign-in that began for an account that was deleted since does not
 // land in the one that took its name.
 func TestLateLogin(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	letGo := m.hangLogin("svc", m.signIn("svc", "alice", nil))
 	m.mustDo(logical.DeleteOperation, "account/svc", nil)
@@ -62,6 +63,7 @@ func TestLateLogin(t *testing.T) {
 // TestLoginOfADeletedAccount: the login itself is of the account that was deleted, even
 // where its own entry could not be deleted with it.
 func TestLoginOfADeletedAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("svc", "alice", nil)
 	key := "login/" + m.entry("svc").PendingLogins[0].StateHash
@@ -83,6 +85,7 @@ func TestLoginOfADeletedAccount(t *testing.T) {
 
 // TestEvictedLogin: one whose delete failed does not complete either.
 func TestEvictedLogin(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	oldest := m.mustWrite("login/alice", nil)["auth_url"].(string)
 	m.storage.failOn(func(op, key string) error {
@@ -105,6 +108,7 @@ func TestEvictedLogin(t *testing.T) {
 // TestLateRefusal: what is served after a refresh that failed is the account as it is
 // then, not as it was when the read began.
 func TestLateRefusal(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		act  func(*mount)
 		want func(t *testing.T, resp *logical.Response, err error)
@@ -146,6 +150,7 @@ func TestLateRefusal(t *testing.T) {
 // TestLateClientError: a refusal of the registration that was is no refusal of the one
 // that is.
 func TestLateClientError(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.login("bob", "bob")
@@ -171,6 +176,7 @@ func TestLateClientError(t *testing.T) {
 
 // TestCorrectedRole: a refusal is of the scopes that it was for.
 func TestCorrectedRole(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]entratest.Fault{
 		"no consent": {AADSTS: 65001}, "wrong": {AADSTS: 70011}, "blocked": {AADSTS: 53003},
 	} {
@@ -191,6 +197,7 @@ func TestCorrectedRole(t *testing.T) {
 // TestClaimsDoNotEndTheAccount: claims are the caller's choice; an ordinary refresh
 // decides what becomes of the account.
 func TestClaimsDoNotEndTheAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{AADSTS: 50173, Times: 1})
@@ -203,7 +210,10 @@ func TestClaimsDoNotEndTheAccount(t *testing.T) {
 }
 
 // TestRolesAreBounded: tokens that expired leave the entry, and a 65th role is refused.
-func TestRolesAreBounded(t *testing.T) { synctest.Test(t, testRolesAreBounded) }
+func TestRolesAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testRolesAreBounded)
+}
 
 func testRolesAreBounded(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
@@ -232,7 +242,10 @@ func testRolesAreBounded(t *testing.T) {
 
 // TestStopWhileStorageFails: a rotated refresh token that storage refuses while the
 // backend stops is written before Clean returns.
-func TestStopWhileStorageFails(t *testing.T) { synctest.Test(t, testStopWhileStorageFails) }
+func TestStopWhileStorageFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testStopWhileStorageFails)
+}
 
 func testStopWhileStorageFails(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
@@ -265,6 +278,7 @@ func testStopWhileStorageFails(t *testing.T) {
 // TestUnsavedOutlivesAnotherWrite: a change that was remembered while somebody else
 // held the account's lock is not forgotten by that one's write.
 func TestUnsavedOutlivesAnotherWrite(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, testUnsavedOutlivesAnotherWrite)
 }
 
@@ -300,7 +314,10 @@ func testUnsavedOutlivesAnotherWrite(t *testing.T) {
 
 // TestSlowReaderDeletesNothing: what a reader took from storage long ago says nothing
 // about what is unsaved now.
-func TestSlowReaderDeletesNothing(t *testing.T) { synctest.Test(t, testSlowReaderDeletesNothing) }
+func TestSlowReaderDeletesNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testSlowReaderDeletesNothing)
+}
 
 func testSlowReaderDeletesNothing(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
@@ -337,7 +354,10 @@ func testSlowReaderDeletesNothing(t *testing.T) {
 
 // TestUnreadableAccount: one entry that cannot be decoded is listed as such, and takes
 // nothing from the others.
-func TestUnreadableAccount(t *testing.T) { synctest.Test(t, testUnreadableAccount) }
+func TestUnreadableAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testUnreadableAccount)
+}
 
 func testUnreadableAccount(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
@@ -365,7 +385,10 @@ func testUnreadableAccount(t *testing.T) {
 }
 
 // TestLoginNeverHandedOutIsSwept: its account's write and the undo both failed.
-func TestLoginNeverHandedOutIsSwept(t *testing.T) { synctest.Test(t, testLoginNeverHandedOutIsSwept) }
+func TestLoginNeverHandedOutIsSwept(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testLoginNeverHandedOutIsSwept)
+}
 
 func testLoginNeverHandedOutIsSwept(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
@@ -390,7 +413,10 @@ func testLoginNeverHandedOutIsSwept(t *testing.T) {
 
 // TestDemotedDuringTheBuild: an index that was begun while this node might write is not
 // complete once it may not.
-func TestDemotedDuringTheBuild(t *testing.T) { synctest.Test(t, testDemotedDuringTheBuild) }
+func TestDemotedDuringTheBuild(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDemotedDuringTheBuild)
+}
 
 func testDemotedDuringTheBuild(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
@@ -421,6 +447,7 @@ func testDemotedDuringTheBuild(t *testing.T) {
 // TestRefreshThatWaitedTooLong: a refresh that waited for storage while its node lost the
 // right to write, or stopped, spends no refresh token: what it was given could not be stored.
 func TestRefreshThatWaitedTooLong(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		act  func(*mount)
 		want error
@@ -473,6 +500,7 @@ func TestRefreshThatWaitedTooLong(t *testing.T) {
 // TestReadDuringARefreshInTheBackground: a token that is read while the background is at
 // work on its account does not send a second worker there.
 func TestReadDuringARefreshInTheBackground(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, testReadDuringARefreshInTheBackground)
 }
 
@@ -502,6 +530,7 @@ func testReadDuringARefreshInTheBackground(t *testing.T) {
 // TestFailedAndHappened: a write that storage reports as failed may have happened, and what
 // is in storage then is in the index and on the schedule.
 func TestFailedAndHappened(t *testing.T) {
+	t.Parallel()
 	inBubble(t, "sign-in", func(t *testing.T) {
 		m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
 		token, err := m.sim.IssueRefreshToken("alice", m.sim.App.ClientID, entratest.Web, "User.Read")
@@ -549,7 +578,10 @@ func TestFailedAndHappened(t *testing.T) {
 
 // TestLoginAcrossAFailover: a login that was on its way to storage while its node could not
 // write is swept like any other.
-func TestLoginAcrossAFailover(t *testing.T) { synctest.Test(t, testLoginAcrossAFailover) }
+func TestLoginAcrossAFailover(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testLoginAcrossAFailover)
+}
 
 func testLoginAcrossAFailover(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
@@ -589,6 +621,7 @@ func testLoginAcrossAFailover(t *testing.T) {
 
 // TestOnlyAPinCreates: anything else on a name that is not there is a mistake.
 func TestOnlyAPinCreates(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	for _, fields := range []map[string]any{
 		{"disabled": true}, {"metadata": "a=b"}, {"username": ""}, {"object_id": " "}, nil,
@@ -605,6 +638,7 @@ func TestOnlyAPinCreates(t *testing.T) {
 
 // TestNamesWithDots: storage refuses them, and so does the engine, by the field's name.
 func TestNamesWithDots(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	for path, field := range map[string]string{
@@ -619,7 +653,10 @@ func TestNamesWithDots(t *testing.T) {
 
 // TestBuildOnADemotedNode: a build that storage held up until this node might not write any
 // more leaves nothing in the index that the next build would take for its own.
-func TestBuildOnADemotedNode(t *testing.T) { synctest.Test(t, testBuildOnADemotedNode) }
+func TestBuildOnADemotedNode(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testBuildOnADemotedNode)
+}
 
 func testBuildOnADemotedNode(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
@@ -659,6 +696,7 @@ func testBuildOnADemotedNode(t *testing.T) {
 // TestInvalidatedConfigEndsWhatFailed: another node wrote the config, and what this node
 // remembers of the old one says nothing any more.
 func TestInvalidatedConfigEndsWhatFailed(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{AADSTS: 7000215, Times: 1})

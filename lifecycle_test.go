@@ -15,6 +15,7 @@ import (
 // TestReadAsksNothing: a read of a fresh token makes no round trip to Vault for
 // the replication state, on any path.
 func TestReadAsksNothing(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.mustRead("token/alice")
@@ -31,6 +32,7 @@ func TestReadAsksNothing(t *testing.T) {
 // TestRoleChangeTakesEffect: what is remembered is asked for again where it
 // matters, and once a minute.
 func TestRoleChangeTakesEffect(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.system.setState(consts.ReplicationPerformanceSecondary)
@@ -50,6 +52,7 @@ func TestRoleChangeTakesEffect(t *testing.T) {
 
 // TestFailedRoundTripIsNotRemembered: it answers 0, which reads as "may write".
 func TestFailedRoundTripIsNotRemembered(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.system.setState(0)

@@ -31,6 +31,7 @@ func (m *mount) agedErrors(name string) {
 
 // TestAccountRead: every field is there from the beginning, and none is secret.
 func TestAccountRead(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	if resp, err := m.read("account/alice"); resp != nil || err != nil {
 		t.Errorf("an unknown account reads as %v, %v", resp, err)
@@ -67,6 +68,7 @@ func TestAccountRead(t *testing.T) {
 }
 
 func TestAccountUpdateBadInput(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	many := map[string]any{}
@@ -98,6 +100,7 @@ func TestAccountUpdateBadInput(t *testing.T) {
 
 // TestAccountDelete removes every token, the pin and the pending logins.
 func TestAccountDelete(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	redirect := m.signIn("alice", "alice", nil)
@@ -114,6 +117,7 @@ func TestAccountDelete(t *testing.T) {
 
 // TestAccountDeleteStorageFailure: what could not be deleted is still there, whole.
 func TestAccountDeleteStorageFailure(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	for _, prefix := range []string{"account/", "login/"} {
@@ -135,6 +139,7 @@ func TestAccountDeleteStorageFailure(t *testing.T) {
 
 // TestLoginMaxAge: this long after its sign-in nothing is refreshed any more.
 func TestLoginMaxAge(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"login_max_age": "1h"})
 	m.login("alice", "alice")
 	m.mustReadDue("alice")

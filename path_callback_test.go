@@ -86,6 +86,7 @@ func (m *mount) press(page shown, decision string) shown {
 
 // TestCallbackConfirm is the browser's walk, by form POST and by query.
 func TestCallbackConfirm(t *testing.T) {
+	t.Parallel()
 	for mode, op := range map[string]logical.Operation{"form_post": logical.UpdateOperation, "query": logical.ReadOperation} {
 		t.Run(mode, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{})
@@ -117,12 +118,14 @@ func (s *testStorage) opsSince() []string {
 }
 
 func TestCallbackWithoutConfirm(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"confirm_callback": false})
 	m.post(flat(m.signIn("alice", "alice", nil).Params)).want(t, 200, "You are signed in")
 }
 
 // TestCallbackCancel: Cancel ends the login, and nothing is kept.
 func TestCallbackCancel(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	confirm := m.post(flat(m.signIn("alice", "alice", nil).Params))
 	m.press(confirm, decisionCancel).want(t, 200, "Cancelled")
@@ -136,6 +139,7 @@ func TestCallbackCancel(t *testing.T) {
 
 // TestCallbackPages: what the pages promise whatever they show.
 func TestCallbackPages(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	confirm := m.post(flat(redirect.Params))
@@ -173,6 +177,7 @@ func TestCallbackPages(t *testing.T) {
 
 // TestCallbackUnknownState: nothing of the request is shown, and it costs one read.
 func TestCallbackUnknownState(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.storage.count(account.LoginStoragePrefix)
 	page := m.post(map[string]any{"code": "MARKcode", "state": "MARKstate", "iss": "MARKiss"})
@@ -187,6 +192,7 @@ func TestCallbackUnknownState(t *testing.T) {
 }
 
 func TestCallbackBadParameters(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	params := flat(m.signIn("alice", "alice", nil).Params)
 	with := func(name string, value any) map[string]any {
@@ -220,6 +226,7 @@ func TestCallbackBadParameters(t *testing.T) {
 
 // TestCallbackErrorRedirect: what Entra says instead of a code is explained and noted.
 func TestCallbackErrorRedirect(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	started := m.mustWrite("login/alice", nil)
 	redirect, err := m.sim.Cancel(context.Background(), started["auth_url"].(string))
@@ -239,6 +246,7 @@ func TestCallbackErrorRedirect(t *testing.T) {
 
 // TestCallbackEscapes: whatever reaches a page is text there.
 func TestCallbackEscapes(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	markup := `<script>alert(1)</script>"'><img src=x>`
 	m.system.setEntity(&logical.Entity{ID: "e", Name: markup, Aliases: []*logical.Alias{{Name: markup}}})
@@ -259,6 +267,7 @@ func TestCallbackEscapes(t *testing.T) {
 
 // TestCallbackExpiredLogin: too late is said with the command to start again.
 func TestCallbackExpiredLogin(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	confirm := m.post(flat(redirect.Params))
@@ -273,6 +282,7 @@ func TestCallbackExpiredLogin(t *testing.T) {
 
 // TestCallbackExpiredCode: the code ended while the page was being read.
 func TestCallbackExpiredCode(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	confirm := m.post(flat(m.signIn("alice", "alice", nil).Params))
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, AADSTS: 70008})
@@ -281,6 +291,7 @@ func TestCallbackExpiredCode(t *testing.T) {
 
 // TestCallbackOneExchange: two callbacks with one state make one exchange.
 func TestCallbackOneExchange(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	params := flat(m.signIn("alice", "alice", nil).Params)
 	params["decision"] = decisionConfirm
@@ -311,6 +322,7 @@ func TestCallbackOneExchange(t *testing.T) {
 
 // TestCallbackSurvivesRestart: login and confirm page outlive the plugin.
 func TestCallbackSurvivesRestart(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	m.restart()
@@ -321,6 +333,7 @@ func TestCallbackSurvivesRestart(t *testing.T) {
 
 // TestCallbackAnotherUser: the account stays its user's, and the page says so.
 func TestCallbackAnotherUser(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	before := m.entry("alice")
@@ -335,6 +348,7 @@ func TestCallbackAnotherUser(t *testing.T) {
 
 // TestAccountBinding: who may sign in to an account that is not pinned yet.
 func TestAccountBinding(t *testing.T) {
+	t.Parallel()
 	alice, _ := entratest.New(entratest.Options{}).User("alice")
 	for name, test := range map[string]struct {
 		binding, account, user string
@@ -376,6 +390,7 @@ func TestAccountBinding(t *testing.T) {
 
 // TestAccountCallback is the loopback listener's way, and the paste.
 func TestAccountCallback(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", map[string]any{"redirect_uri": "http://localhost:41234/callback"})
 	data := m.mustWrite("callback/alice", map[string]any{"url": " " + redirect.URL + "\n"})
@@ -395,6 +410,7 @@ func TestAccountCallback(t *testing.T) {
 }
 
 func TestAccountCallbackBadInput(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.mustWrite("login/alice", nil)
 	for name, test := range map[string]struct {
@@ -421,6 +437,7 @@ func TestAccountCallbackBadInput(t *testing.T) {
 
 // TestAccountCallbackAnotherAccount: another account's state is refused and not consumed.
 func TestAccountCallbackAnotherAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	m.mustWrite("login/bob", nil)
@@ -434,6 +451,7 @@ func TestAccountCallbackAnotherAccount(t *testing.T) {
 // TestUsedState: Vault's own clients repeat a request after a 5xx, so a used
 // state tells what became of it.
 func TestUsedState(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Status: 503})
@@ -472,6 +490,7 @@ func TestUsedState(t *testing.T) {
 // TestSignInRefused: whatever is wrong with Entra's answer to the code, the login
 // ends, nothing of it is kept, and an earlier credential stays as it is.
 func TestSignInRefused(t *testing.T) {
+	t.Parallel()
 	token := entratest.Match{Endpoint: entratest.Token}
 	idToken := func(kind entratest.IDTokenKind) entratest.Fault {
 		return entratest.Fault{Match: token, IDToken: &entratest.IDTokenFault{Kind: kind}}
@@ -541,6 +560,7 @@ func TestSignInRefused(t *testing.T) {
 
 // TestSignInAfterKeyRollover: keys are renewed when a token needs a new one.
 func TestSignInAfterKeyRollover(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.sim.RotateKeys()
@@ -552,6 +572,7 @@ func TestSignInAfterKeyRollover(t *testing.T) {
 // TestSignInStorageFailures: the login must be gone before its code is spent,
 // and spent tokens are written more than once before they are given up.
 func TestSignInStorageFailures(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		op, prefix string
 		times      int
@@ -598,6 +619,7 @@ func TestSignInStorageFailures(t *testing.T) {
 // TestDeletedAccountStaysDeleted: a login that ends after its account was deleted
 // brings nothing back.
 func TestDeletedAccountStaysDeleted(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	gate := make(chan struct{})
@@ -628,6 +650,7 @@ func TestDeletedAccountStaysDeleted(t *testing.T) {
 // TestCallerLeaves: a person who closes the browser while the code is redeemed
 // has signed in nevertheless.
 func TestCallerLeaves(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"confirm_callback": false})
 	params := flat(m.signIn("alice", "alice", nil).Params)
 	token := entratest.Match{Endpoint: entratest.Token}
@@ -652,6 +675,7 @@ func TestCallerLeaves(t *testing.T) {
 
 // TestResponseIssuer: a response of another issuer is refused, the login stays.
 func TestResponseIssuer(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", nil)
 	with := redirect
@@ -666,6 +690,7 @@ func TestResponseIssuer(t *testing.T) {
 
 // TestCallbackGuessedStates: ten thousand guesses leave nothing behind.
 func TestCallbackGuessedStates(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	before := m.storage.keys(t)

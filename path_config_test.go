@@ -20,6 +20,7 @@ import (
 // TestConfigBadInput: each bad value is an error that names its field, and
 // nothing is stored.
 func TestConfigBadInput(t *testing.T) {
+	t.Parallel()
 	m := newMount(t, entratest.Options{})
 	none := func(field string) map[string]any { return map[string]any{field: ""} }
 	for name, test := range map[string]struct {
@@ -64,6 +65,7 @@ func TestConfigBadInput(t *testing.T) {
 
 // TestConfigWrongType: what the framework itself refuses is answered likewise.
 func TestConfigWrongType(t *testing.T) {
+	t.Parallel()
 	m := newMount(t, entratest.Options{})
 	for field, value := range map[string]any{
 		"keepalive_interval": -1, "keepalive_max": -1, "login_max_age": -1,
@@ -80,6 +82,7 @@ func TestConfigWrongType(t *testing.T) {
 // TestConfigBindingWantsOneTenant: at a shared tenant anybody can call a user
 // account by any name.
 func TestConfigBindingWantsOneTenant(t *testing.T) {
+	t.Parallel()
 	m := newMount(t, entratest.Options{})
 	for _, tenant := range []string{"common", "organizations", "consumers"} {
 		resp, err := m.write("config", m.config(map[string]any{"authority_url": "", "tenant_id": tenant, "account_binding": "username", "verify": false}))
@@ -90,6 +93,7 @@ func TestConfigBindingWantsOneTenant(t *testing.T) {
 // TestConfigVerify: an unreachable or wrong authority stores nothing, and
 // verify=false stores without asking.
 func TestConfigVerify(t *testing.T) {
+	t.Parallel()
 	srv := entratest.Start(t, entratest.Options{})
 	m := newServerMount(t, srv)
 	notEntra := httptest.NewTLSServer(http.NotFoundHandler())
@@ -134,6 +138,7 @@ func TestConfigVerify(t *testing.T) {
 // TestConfigPartialUpdate: an omitted field keeps its value, and a read shows
 // every field but secrets.
 func TestConfigPartialUpdate(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"refresh_margin": "5m", "client_capabilities": "cp1"})
 	before := m.mustRead("config")
 	m.mustWrite("config", map[string]any{"login_ttl": "20m"})
@@ -161,6 +166,7 @@ func TestConfigPartialUpdate(t *testing.T) {
 
 // TestConfigDefaults are those of the interface.
 func TestConfigDefaults(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	config := m.mustRead("config")
 	for field, want := range map[string]any{
@@ -181,6 +187,7 @@ func TestConfigDefaults(t *testing.T) {
 // TestConfigChangeKeepsAccounts: without config nothing is served, with another
 // client the account must sign in, and writing the old one back restores it.
 func TestConfigChangeKeepsAccounts(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.expire("alice")
@@ -208,6 +215,7 @@ func TestConfigChangeKeepsAccounts(t *testing.T) {
 
 // TestConfigStorageFailures: what storage refuses is an error and changes nothing.
 func TestConfigStorageFailures(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	before := m.mustRead("config")
 	for _, op := range []string{"get", "put", "delete"} {

@@ -37,7 +37,10 @@ func (m *mount) awaitLogin(name, status string) map[string]any {
 	return login
 }
 
-func TestDevice(t *testing.T) { synctest.Test(t, testDevice) }
+func TestDevice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDevice)
+}
 
 func testDevice(t *testing.T) {
 	m := deviceMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
@@ -65,6 +68,7 @@ func testDevice(t *testing.T) {
 
 // TestDeviceRefused: whatever ends it, an existing credential stays as it is.
 func TestDeviceRefused(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		act    func(m *mount, code string) error
 		status string
@@ -104,7 +108,10 @@ func TestDeviceRefused(t *testing.T) {
 }
 
 // TestDeviceExpires: nobody entered the code.
-func TestDeviceExpires(t *testing.T) { synctest.Test(t, testDeviceExpires) }
+func TestDeviceExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDeviceExpires)
+}
 
 func testDeviceExpires(t *testing.T) {
 	m := deviceMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{DeviceCode: 2 * time.Second}})
@@ -117,7 +124,10 @@ func testDeviceExpires(t *testing.T) {
 }
 
 // TestDevicePace: slow_down is honoured, and Entra's trouble is waited out.
-func TestDevicePace(t *testing.T) { synctest.Test(t, testDevicePace) }
+func TestDevicePace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDevicePace)
+}
 
 func testDevicePace(t *testing.T) {
 	m := deviceMount(t, entratest.Options{})
@@ -142,6 +152,7 @@ func testDevicePace(t *testing.T) {
 }
 
 func TestDeviceBadInput(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	resp, err := m.write("device/alice", nil)
 	wantProblem(t, resp, err, 400, "invalid_request: ", "allow_device_code=true")
@@ -163,7 +174,10 @@ func TestDeviceBadInput(t *testing.T) {
 }
 
 // TestDeviceAccountDeleted: a sign-in for an account that is gone brings nothing back.
-func TestDeviceAccountDeleted(t *testing.T) { synctest.Test(t, testDeviceAccountDeleted) }
+func TestDeviceAccountDeleted(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDeviceAccountDeleted)
+}
 
 func testDeviceAccountDeleted(t *testing.T) {
 	m := deviceMount(t, entratest.Options{})

@@ -20,6 +20,7 @@ func (m *mount) foreignToken(user string) string {
 }
 
 func TestImport(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	data := m.mustWrite("import/alice", map[string]any{"refresh_token": m.foreignToken("alice"), "scopes": "Mail.Read"})
 	if data["username"] != "alice@contoso.example" {
@@ -37,6 +38,7 @@ func TestImport(t *testing.T) {
 
 // TestImportRefused: only a working token of the right user is stored.
 func TestImportRefused(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	resp, err := m.write("import/alice", nil)
 	wantProblem(t, resp, err, 400, "invalid_request: refresh_token: ")

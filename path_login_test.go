@@ -31,6 +31,7 @@ func (m *mount) authURL(account string, login map[string]any) (*url.URL, url.Val
 }
 
 func TestLoginAuthorizationURL(t *testing.T) {
+	t.Parallel()
 	m := newEnvironmentMount(t)
 	u, query := m.authURL("alice", nil)
 	if want := "login.microsoftonline.com/" + m.sim.Tenant() + "/oauth2/v2.0/authorize"; u.Host+u.Path != want {
@@ -58,6 +59,7 @@ func TestLoginAuthorizationURL(t *testing.T) {
 
 // TestLoginOffline: for the three environments Entra need not be reachable.
 func TestLoginOffline(t *testing.T) {
+	t.Parallel()
 	for environment, host := range map[string]string{
 		"AzurePublicCloud": "login.microsoftonline.com", "AzureUSGovernmentCloud": "login.microsoftonline.us", "AzureChinaCloud": "login.partner.microsoftonline.cn",
 	} {
@@ -74,6 +76,7 @@ func TestLoginOffline(t *testing.T) {
 }
 
 func TestLoginFields(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{
 		"redirect_uris":    vaultCallback + ",http://localhost/callback,http://127.0.0.1:8250/callback,http://localhost:8200/v1/entra/callback",
 		"authorize_params": "prompt=consent",
@@ -103,6 +106,7 @@ func TestLoginFields(t *testing.T) {
 }
 
 func TestLoginBadInput(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{
 		"redirect_uris": vaultCallback + ",http://127.0.0.1:8250/callback,http://localhost/callback",
 	})
@@ -136,6 +140,7 @@ func TestLoginBadInput(t *testing.T) {
 }
 
 func TestLoginWithoutConfig(t *testing.T) {
+	t.Parallel()
 	m := newMount(t, entratest.Options{})
 	resp, err := m.write("login/alice", nil)
 	wantProblem(t, resp, err, 400, "not_configured: ", "vault write entra/config")
@@ -144,6 +149,7 @@ func TestLoginWithoutConfig(t *testing.T) {
 // TestLoginStorage: the state is hashed in storage, because storage keys are not
 // encrypted, and nothing of the login is shown.
 func TestLoginStorage(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	data := m.mustWrite("login/alice", nil)
 	u, err := url.Parse(data["auth_url"].(string))
@@ -179,6 +185,7 @@ func TestLoginStorage(t *testing.T) {
 // TestLoginRequester: Vault's identity counts before the token's display name,
 // which its owner has chosen.
 func TestLoginRequester(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.mustWrite("login/alice", nil)
 	if by := m.mustRead("login/alice")["requested_by"].(string); !strings.Contains(by, `"token-test" (a name chosen by the requester)`) || !strings.Contains(by, "192.0.2.7") {
@@ -193,6 +200,7 @@ func TestLoginRequester(t *testing.T) {
 
 // TestLoginStatus follows a login to each of its ends.
 func TestLoginStatus(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	if resp, err := m.read("login/alice"); resp != nil || err != nil {
 		t.Fatalf("before any login: %v, %v", resp, err)
@@ -256,6 +264,7 @@ const pendingLimit = 20
 
 // TestLoginLimit: a 21st pending login evicts the oldest.
 func TestLoginLimit(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	var urls []string
 	for range pendingLimit + 1 {
@@ -278,7 +287,10 @@ func TestLoginLimit(t *testing.T) {
 }
 
 // TestLoginSweep: expired logins leave storage, by the worker, and no other does.
-func TestLoginSweep(t *testing.T) { synctest.Test(t, testLoginSweep) }
+func TestLoginSweep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testLoginSweep)
+}
 
 func testLoginSweep(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{})
@@ -303,6 +315,7 @@ func testLoginSweep(t *testing.T) {
 }
 
 func TestLoginDisabledAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.mustWrite("account/alice", map[string]any{"username": "alice@contoso.example"})
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
@@ -312,6 +325,7 @@ func TestLoginDisabledAccount(t *testing.T) {
 
 // TestLoginHint: a pinned account's user is filled in.
 func TestLoginHint(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	if _, query := m.authURL("alice", nil); query.Get("login_hint") != "alice@contoso.example" {
@@ -328,6 +342,7 @@ func TestLoginHint(t *testing.T) {
 
 // TestLoginScopesAreKept: a login's scopes replace config's for its account.
 func TestLoginScopesAreKept(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	redirect := m.signIn("alice", "alice", map[string]any{"scopes": "Mail.Read"})
 	if _, err := m.complete("alice", redirect); err != nil {
@@ -347,6 +362,7 @@ func TestLoginScopesAreKept(t *testing.T) {
 // TestLoginStorageFailures: a login that could not be stored leaves nothing, and
 // what there was stays.
 func TestLoginStorageFailures(t *testing.T) {
+	t.Parallel()
 	for _, failing := range []string{"get account/alice", "put login/", "put account/alice"} {
 		t.Run(failing, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{})

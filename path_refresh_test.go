@@ -15,6 +15,7 @@ import (
 // TestForcedRefresh gets another token, fresh as the cached one may be, and serves
 // it from then on.
 func TestForcedRefresh(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "arm"})
@@ -37,6 +38,7 @@ func TestForcedRefresh(t *testing.T) {
 
 // TestForcedRefreshIsShared: calls that overlap or follow within a second are one.
 func TestForcedRefreshIsShared(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")
 	tokens := make([]any, 50)
@@ -72,6 +74,7 @@ func TestForcedRefreshIsShared(t *testing.T) {
 // TestForcedRefreshClaims: a challenge reaches Entra as it came, merged with the
 // client's capabilities.
 func TestForcedRefreshClaims(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"client_capabilities": "cp1"})
 	m.login("alice", "alice")
 	challenge := `{"access_token":{"nbf":{"essential":true,"value":"1700000000"}}}`
@@ -95,6 +98,7 @@ func TestForcedRefreshClaims(t *testing.T) {
 
 // TestCAE: with cp1 tokens live a day, and a revoked one is replaced by force.
 func TestCAE(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"client_capabilities": "cp1"})
 	m.login("alice", "alice")
 	token, _ := m.sim.Introspect(m.mustRead("token/alice")["access_token"].(string))
@@ -105,6 +109,7 @@ func TestCAE(t *testing.T) {
 
 // TestForcedRefreshFailure: an error, never the cached token, which stays as it is.
 func TestForcedRefreshFailure(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	cached := m.mustRead("token/alice")["access_token"]
@@ -149,6 +154,7 @@ func TestForcedRefreshFailure(t *testing.T) {
 // TestForcedRefreshHeals: what a refresh was refused for is tried again by force,
 // and reads work again when it has worked.
 func TestForcedRefreshHeals(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	id := m.refreshFault(entratest.Fault{AADSTS: 53003})

@@ -46,6 +46,7 @@ func (m *mount) loginWith(account, user string, login map[string]any) map[string
 }
 
 func TestRoleBadInput(t *testing.T) {
+	t.Parallel()
 	m := newEnvironmentMount(t)
 	for name, scopes := range map[string]any{
 		"none": nil, "empty": "", "two resources": "User.Read " + armScope, "default beside a named scope": "https://graph.microsoft.com/.default User.Read",
@@ -66,6 +67,7 @@ func TestRoleBadInput(t *testing.T) {
 }
 
 func TestRoleCRUD(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	if scopes := m.mustRead("roles/mail")["scopes"].([]string); !slices.Equal(scopes, []string{"Mail.Read"}) {
 		t.Errorf("scopes are %q", scopes)
@@ -86,6 +88,7 @@ func TestRoleCRUD(t *testing.T) {
 
 // TestRoleTokens: one sign-in, a token of its own for each resource.
 func TestRoleTokens(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.consentToARM()
 	done := m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
@@ -116,6 +119,7 @@ func TestRoleTokens(t *testing.T) {
 
 // TestRoleRefreshesTakeTurns: strict rotators revoke on reuse.
 func TestRoleRefreshesTakeTurns(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
@@ -141,6 +145,7 @@ func TestRoleRefreshesTakeTurns(t *testing.T) {
 // TestRoleWithoutConsent: login_required with the command that adds the role, the roles
 // already held included; the account's other tokens go on.
 func TestRoleWithoutConsent(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	m.mustWrite("roles/files", map[string]any{"scopes": "Mail.Send"})
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
@@ -159,6 +164,7 @@ func TestRoleWithoutConsent(t *testing.T) {
 // TestDefaultRole: Entra takes a .default by itself only, so that no other sign-in asks for
 // it, and every command that is named works.
 func TestDefaultRole(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	started, err := m.write("login/alice", map[string]any{"roles": "mail,arm"})
 	if err != nil || len(started.Warnings) != 1 || !strings.Contains(started.Warnings[0], `role "arm" is not in this sign-in`) {
@@ -197,6 +203,7 @@ func TestDefaultRole(t *testing.T) {
 
 // TestManyResources: a fourth resource in one sign-in is left out with a warning.
 func TestManyResources(t *testing.T) {
+	t.Parallel()
 	m := newEnvironmentMount(t)
 	for i, scope := range []string{"https://a.example/x", "https://b.example/x", "https://c.example/x"} {
 		m.mustWrite(fmt.Sprintf("roles/r%d", i), map[string]any{"scopes": scope})
@@ -220,6 +227,7 @@ func scopeOf(t *testing.T, started *logical.Response) string {
 
 // TestRoleOnlyRefused: a policy for one resource leaves the others alone.
 func TestRoleOnlyRefused(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
@@ -233,6 +241,7 @@ func TestRoleOnlyRefused(t *testing.T) {
 }
 
 func TestRoleUnknown(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	m.login("alice", "alice")
 	resp, err := m.read("token/alice/nothing")
@@ -245,6 +254,7 @@ func TestRoleUnknown(t *testing.T) {
 
 // TestRoleNamedLikeAnAccount and the reverse are two things.
 func TestRoleNamedLikeAnAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.consentToARM()
 	m.mustWrite("roles/alice", map[string]any{"scopes": armScope})
@@ -259,6 +269,7 @@ func TestRoleNamedLikeAnAccount(t *testing.T) {
 
 // TestRoleDeletedInUse: its tokens are dropped when the account is next written.
 func TestRoleDeletedInUse(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	m.consentToARM()
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail,arm"})
@@ -275,6 +286,7 @@ func TestRoleDeletedInUse(t *testing.T) {
 
 // TestRoleScopesChanged: a token that was obtained for other scopes is not served.
 func TestRoleScopesChanged(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
 	first := m.mustRead("token/alice/mail")["access_token"]
@@ -286,6 +298,7 @@ func TestRoleScopesChanged(t *testing.T) {
 
 // TestRoleInvalidate: another node's change is seen.
 func TestRoleInvalidate(t *testing.T) {
+	t.Parallel()
 	m := withRoles(t, entratest.Options{})
 	other := *m
 	other.start()

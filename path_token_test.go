@@ -20,6 +20,7 @@ import (
 // TestWalk is the whole way: sign in once, read, read again, read when the token
 // is due.
 func TestWalk(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	done := m.login("alice", "alice")
 	if done["username"] != "alice@contoso.example" {
@@ -49,6 +50,7 @@ func TestWalk(t *testing.T) {
 // TestTokenResponse: exactly the fields of the contract, of the types that
 // readers act on.
 func TestTokenResponse(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: time.Hour}})
 	before := time.Now().Truncate(time.Second)
 	m.login("alice", "alice")
@@ -88,6 +90,7 @@ func TestTokenResponse(t *testing.T) {
 // TestTokenMinTTL: a reader can ask for more than refresh_margin, up to half of
 // the token's life.
 func TestTokenMinTTL(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: time.Hour}})
 	m.login("alice", "alice")
 	m.age("alice", 40*time.Minute)
@@ -117,6 +120,7 @@ func TestTokenMinTTL(t *testing.T) {
 // TestTokenUnknown: 404 by any method, and what is known of an account that never
 // signed in.
 func TestTokenUnknown(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	resp, err := m.read("token/nobody")
 	wantProblem(t, resp, err, 404)
@@ -129,6 +133,7 @@ func TestTokenUnknown(t *testing.T) {
 
 // TestAccountNamesKeepTheirCase: Vault's ACL is case-sensitive, so are we.
 func TestAccountNamesKeepTheirCase(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.login("Alice", "bob")
@@ -145,6 +150,7 @@ func TestAccountNamesKeepTheirCase(t *testing.T) {
 // TestTokenOneRefresh: many readers of an expired token make one request, and all
 // get its result.
 func TestTokenOneRefresh(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.expire("alice")
@@ -185,6 +191,7 @@ func TestTokenOneRefresh(t *testing.T) {
 // TestFreshTokenWaitsForNobody: while one reader's refresh hangs, those whom the
 // held token satisfies are served.
 func TestFreshTokenWaitsForNobody(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: time.Hour}})
 	m.login("alice", "alice")
 	m.age("alice", 15*time.Minute)
@@ -273,6 +280,7 @@ func TestCachedTokenIsServed(t *testing.T) {
 
 // TestTTLAfterAFailure: at most a minute, what is left below that, and 3 at least.
 func TestTTLAfterAFailure(t *testing.T) {
+	t.Parallel()
 	now := time.Now()
 	for left, want := range map[time.Duration]int64{
 		time.Hour: 60, time.Minute: 60, 30*time.Second + 400*time.Millisecond: 30, 3 * time.Second: 3, 3900 * time.Millisecond: 3,
@@ -285,6 +293,7 @@ func TestTTLAfterAFailure(t *testing.T) {
 
 // TestTokenTTLIsHonest: a read at ttl+1 s serves another token.
 func TestTokenTTLIsHonest(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: 8 * time.Second}})
 	m.login("alice", "alice")
 	first := m.mustRead("token/alice")
@@ -301,6 +310,7 @@ func TestTokenTTLIsHonest(t *testing.T) {
 
 // TestTokenOddLifetimes: expires_in as no provider should send it.
 func TestTokenOddLifetimes(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault  entratest.Fault
 		life   time.Duration
@@ -342,6 +352,7 @@ func TestTokenOddLifetimes(t *testing.T) {
 // TestTokenAnswerForMargin: a margin longer than the token's life makes half of
 // the life count, so reads do not turn into calls.
 func TestTokenAnswerForMargin(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: time.Minute}}, map[string]any{"refresh_margin": "2h"})
 	m.login("alice", "alice")
 	for range 5 {
@@ -356,6 +367,7 @@ func TestTokenAnswerForMargin(t *testing.T) {
 
 // TestDisabledAccount: nothing is served, and nothing is lost.
 func TestDisabledAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.mustWrite("account/alice", map[string]any{"disabled": true})
@@ -374,6 +386,7 @@ func TestDisabledAccount(t *testing.T) {
 // TestDisabledDuringRefresh: the kill switch counts at once, and the rotated
 // refresh token is kept all the same.
 func TestDisabledDuringRefresh(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")
 	m.expire("alice")
@@ -402,6 +415,7 @@ func TestDisabledDuringRefresh(t *testing.T) {
 // TestStandbyCallsNobody: a node that may not write answers ErrReadOnly, bare,
 // before it spends anything, and serves what is fresh.
 func TestStandbyCallsNobody(t *testing.T) {
+	t.Parallel()
 	for name, state := range map[string]consts.ReplicationState{
 		"performance standby":   consts.ReplicationPerformanceStandby,
 		"performance secondary": consts.ReplicationPerformanceSecondary,
@@ -429,6 +443,7 @@ func TestStandbyCallsNobody(t *testing.T) {
 
 // TestReaderLeaves: a reader that hangs up ends nobody's refresh.
 func TestReaderLeaves(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")
 	m.expire("alice")

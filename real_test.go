@@ -20,6 +20,7 @@ import (
 // satisfied only by a sign-in that carries the challenge; without it the person signs in
 // for ever.
 func TestChallengeGoesIntoTheNextLogin(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"client_capabilities": "cp1"})
 	m.login("alice", "alice")
 	if err := m.sim.SetUserState("alice", entratest.StateMFAByClaims); err != nil {
@@ -44,6 +45,7 @@ func TestChallengeGoesIntoTheNextLogin(t *testing.T) {
 
 // TestChallengeAtARedemption: the login's outcome keeps it for the next one.
 func TestChallengeAtARedemption(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	code := entratest.Match{Endpoint: entratest.Token, GrantType: "authorization_code"}
 	m.sim.Faults.Add(entratest.Fault{Match: code, AADSTS: 50076, Claims: `{"access_token":{"capolids":{"values":["p"]}}}`, Times: 1})
@@ -56,6 +58,7 @@ func TestChallengeAtARedemption(t *testing.T) {
 
 // TestRefusedChallengeHasACommand: a program's claims go into the command that it is told.
 func TestRefusedChallengeHasACommand(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{AADSTS: 50076, Times: 1})
@@ -67,6 +70,7 @@ func TestRefusedChallengeHasACommand(t *testing.T) {
 // TestOneRefusalDoesNotStopTheMount: error alone says unauthorized_client or invalid_client
 // of things that are one user's, one grant's or the scopes'.
 func TestOneRefusalDoesNotStopTheMount(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault entratest.Fault
 		word  string
@@ -96,7 +100,10 @@ func TestOneRefusalDoesNotStopTheMount(t *testing.T) {
 
 // TestDeviceCodeBesideASecret: Entra refuses a credential with a device code and with every
 // refresh token that comes of one.
-func TestDeviceCodeBesideASecret(t *testing.T) { synctest.Test(t, testDeviceCodeBesideASecret) }
+func TestDeviceCodeBesideASecret(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDeviceCodeBesideASecret)
+}
 
 func testDeviceCodeBesideASecret(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"allow_device_code": true})
@@ -116,6 +123,7 @@ func testDeviceCodeBesideASecret(t *testing.T) {
 // TestCredentialKindChanges: a refresh token of a sign-in with a credential is of no use to a
 // mount without one, and works again with it.
 func TestCredentialKindChanges(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.mustWrite("config", map[string]any{"client_secret": ""})
@@ -130,6 +138,7 @@ func TestCredentialKindChanges(t *testing.T) {
 
 // TestDeclinedConsent is the person's own no, in each form that Entra gives it.
 func TestDeclinedConsent(t *testing.T) {
+	t.Parallel()
 	for name, params := range map[string]map[string]any{
 		"cancel":           {"error": "access_denied", "error_subcode": "cancel"},
 		"65004":            {"error": "access_denied", "error_description": "AADSTS65004: User declined to consent."},
@@ -149,6 +158,7 @@ func TestDeclinedConsent(t *testing.T) {
 // TestChosenTextIsNotShown: an error redirect passed through a browser, so that anybody may
 // have written its words, beside a state of their own.
 func TestChosenTextIsNotShown(t *testing.T) {
+	t.Parallel()
 	for description, shown := range map[string]bool{
 		"Call +1 555 0100 to unlock your account":                            false,
 		"AADSTS9999999: Call +1 555 0100 to unlock your account":             false,
@@ -170,6 +180,7 @@ func TestChosenTextIsNotShown(t *testing.T) {
 // TestGuestsName: a guest's preferred_username is another directory's, and may be the name of
 // an account.
 func TestGuestsName(t *testing.T) {
+	t.Parallel()
 	m := newEnvironmentMount(t, map[string]any{"account_binding": "username"})
 	guest := entratest.User{
 		Username: "carol@fabrikam.example", TenantID: entratest.ContosoTenantID, HomeTenantID: entratest.FabrikamTenantID,
@@ -183,7 +194,10 @@ func TestGuestsName(t *testing.T) {
 
 // TestRefreshIn: a token of 28 hours is refreshed ahead when Entra wants it, and served on if
 // that fails.
-func TestRefreshIn(t *testing.T) { synctest.Test(t, testRefreshIn) }
+func TestRefreshIn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testRefreshIn)
+}
 
 func testRefreshIn(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: 28 * time.Hour}},
@@ -212,6 +226,7 @@ func testRefreshIn(t *testing.T) {
 
 // TestOwnAPIWarns: some tenants refuse api://<client_id>/… at a refresh.
 func TestOwnAPIWarns(t *testing.T) {
+	t.Parallel()
 	m := newEnvironmentMount(t)
 	own := "api://" + m.sim.App.ClientID + "/read"
 	resp, err := m.write("config", map[string]any{"scopes": own})
@@ -231,6 +246,7 @@ func TestOwnAPIWarns(t *testing.T) {
 
 // TestSovereignClouds: the URL of a login goes to the cloud's own host.
 func TestSovereignClouds(t *testing.T) {
+	t.Parallel()
 	for environment, host := range map[string]string{
 		"BleuCloud": "login.sovcloud-identity.fr", "DelosCloud": "login.sovcloud-identity.de", "GovSGCloud": "login.sovcloud-identity.sg",
 	} {
@@ -246,6 +262,7 @@ func TestSovereignClouds(t *testing.T) {
 // TestProviderThatGrantsOtherwise: where none of the scopes was granted, another provider is
 // asked for none and gives what the grant gives.
 func TestProviderThatGrantsOtherwise(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token}, Set: map[string]any{"scope": "something else"}})
 	m.login("alice", "alice")
@@ -260,6 +277,7 @@ func TestProviderThatGrantsOtherwise(t *testing.T) {
 // TestScopesOfAnotherProvider: User.Read is Graph's; the OpenID scopes and email are ordinary
 // ones elsewhere.
 func TestScopesOfAnotherProvider(t *testing.T) {
+	t.Parallel()
 	m := newMount(t, entratest.Options{})
 	config := m.config()
 	delete(config, "scopes")

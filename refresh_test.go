@@ -56,6 +56,7 @@ func TestRefreshRotation(t *testing.T) {
 
 // TestRefreshWithoutNewToken: where none comes the old one is kept.
 func TestRefreshWithoutNewToken(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	before := m.entry("alice").RefreshToken
@@ -70,6 +71,7 @@ func TestRefreshWithoutNewToken(t *testing.T) {
 // not know (70000, 9002313) is replaced by its predecessor, once; no other refusal
 // and no other provider ever sees the predecessor.
 func TestRefreshPredecessor(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault    entratest.Fault
 		tried    bool
@@ -167,6 +169,7 @@ func TestNoStorm(t *testing.T) {
 // TestClientRejectedTouchesNoAccount: an expired client secret is the mount's
 // matter. Every account works again once it is replaced.
 func TestClientRejectedTouchesNoAccount(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	for _, name := range []string{"alice", "bob", "carol"} {
 		m.login(name, name)
@@ -204,6 +207,7 @@ func TestClientRejectedTouchesNoAccount(t *testing.T) {
 // TestLoginDoesNotStopRefreshes: a refusal of the client at a login is shown and
 // stops nobody: anyone who may start a login could otherwise stop the mount.
 func TestLoginDoesNotStopRefreshes(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.sim.Faults.Add(entratest.Fault{Match: entratest.Match{Endpoint: entratest.Token, GrantType: "authorization_code"}, AADSTS: 7000215})
@@ -221,6 +225,7 @@ func TestLoginDoesNotStopRefreshes(t *testing.T) {
 // TestAccountShowsItsError: what went wrong last is there for the operator, with
 // nothing secret in it, until a refresh works.
 func TestAccountShowsItsError(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.sim.Revoke("alice")
@@ -242,6 +247,7 @@ func TestAccountShowsItsError(t *testing.T) {
 // policy that revokes everything at the first mistake, nothing is lost, and the
 // readers are served while it lasts.
 func TestRefreshStorageFailures(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		op    string
 		after bool // fails only once Entra was asked
@@ -310,6 +316,7 @@ func TestNoSecondAttemptWithoutStorage(t *testing.T) {
 }
 
 func TestUnsavedIsWrittenBeforeTheStop(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")
 	m.storage.failOn(func(op, key string) error {
@@ -326,7 +333,10 @@ func TestUnsavedIsWrittenBeforeTheStop(t *testing.T) {
 
 // TestUnsavedRefreshGoesOn: while storage refuses to write, the account is
 // refreshed again with the token that only memory holds.
-func TestUnsavedRefreshGoesOn(t *testing.T) { synctest.Test(t, testUnsavedRefreshGoesOn) }
+func TestUnsavedRefreshGoesOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testUnsavedRefreshGoesOn)
+}
 
 func testUnsavedRefreshGoesOn(t *testing.T) {
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily, Lifetimes: entratest.Lifetimes{AccessToken: 8 * time.Second}})
@@ -385,6 +395,7 @@ func (m *mount) hangRefresh(account string, fault entratest.Fault) (letGo func()
 
 // TestDeleteDuringRefresh: the delete wins, nothing comes back.
 func TestDeleteDuringRefresh(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	letGo := m.inFlight("alice")
@@ -398,6 +409,7 @@ func TestDeleteDuringRefresh(t *testing.T) {
 
 // TestDeleteAndLoginDuringRefresh: the new account keeps its own tokens.
 func TestDeleteAndLoginDuringRefresh(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	letGo := m.inFlight("alice")
@@ -415,6 +427,7 @@ func TestDeleteAndLoginDuringRefresh(t *testing.T) {
 
 // TestLoginDuringRefresh: the sign-in wins over the refresh's result.
 func TestLoginDuringRefresh(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	letGo := m.inFlight("alice")
@@ -431,6 +444,7 @@ func TestLoginDuringRefresh(t *testing.T) {
 // TestLoginStartedDuringRefresh: other writes are merged, and the rotated token is
 // kept beside them.
 func TestLoginStartedDuringRefresh(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")
 	letGo := m.inFlight("alice")
@@ -450,6 +464,7 @@ func TestLoginStartedDuringRefresh(t *testing.T) {
 
 // TestRefreshErrorDuringLogin: a refusal of the old token says nothing about the new one.
 func TestRefreshErrorDuringLogin(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.refreshFault(entratest.Fault{After: 1, AADSTS: 50173, Times: 1})
@@ -466,6 +481,7 @@ func TestRefreshErrorDuringLogin(t *testing.T) {
 // TestCleanWaitsForTheExchange: Clean returns once the running exchange is stored,
 // and refuses what comes after.
 func TestCleanWaitsForTheExchange(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
 	m.login("alice", "alice")
 	m.login("bob", "bob")
@@ -502,6 +518,7 @@ func TestCleanWaitsForTheExchange(t *testing.T) {
 // TestRefreshAsksForGranted: the default token asks for those of its scopes that
 // were granted.
 func TestRefreshAsksForGranted(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	m.mustWrite("config", map[string]any{"scopes": "User.Read,Mail.Send"})
@@ -545,6 +562,7 @@ func TestTwoActiveNodes(t *testing.T) {
 // TestClockSteps: a clock that jumps serves no expired token and loses nothing.
 // What a test can move is not the clock but the token, the other way.
 func TestClockSteps(t *testing.T) {
+	t.Parallel()
 	for _, step := range []time.Duration{-10 * time.Minute, 10 * time.Minute} {
 		t.Run(step.String(), func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{Lifetimes: entratest.Lifetimes{AccessToken: 15 * time.Minute}}, map[string]any{"refresh_margin": "1m"})
@@ -585,6 +603,7 @@ func TestRetryAfterIsRespected(t *testing.T) {
 
 // TestManyAccountsInParallel: accounts do not wait for each other.
 func TestManyAccountsInParallel(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	var accounts []string
 	for i := range 8 {

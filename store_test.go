@@ -19,6 +19,7 @@ import (
 // TestUnknownFieldsSurvive: what a newer version has stored outlives a write by
 // this one, in every entry.
 func TestUnknownFieldsSurvive(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.mustWrite("login/alice", nil)
 	m.login("alice", "alice")
@@ -57,6 +58,7 @@ func TestUnknownFieldsSurvive(t *testing.T) {
 
 // TestAccountCache: what was read before an invalidation is not cached after it.
 func TestAccountCache(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	ctx := context.Background()
@@ -84,6 +86,7 @@ func TestAccountCache(t *testing.T) {
 // TestAccountCacheDuringWrite: what a reader took from storage while a write was
 // under way must not be cached over what was written.
 func TestAccountCacheDuringWrite(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
 	m.login("alice", "alice")
 	taken, written := make(chan struct{}), make(chan struct{})
@@ -114,6 +117,7 @@ func TestAccountCacheDuringWrite(t *testing.T) {
 // TestConfigInvalidate: another node's config write is seen, and Invalidate
 // returns at once whatever storage does.
 func TestConfigInvalidate(t *testing.T) {
+	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
 	m.login("alice", "alice")
 	other := *m

@@ -31,7 +31,7 @@ trap 'exit 130' INT TERM
 
 go test -C "$root" -c -o "$work/explore" .
 say "is a seed one history?"
-(cd "$root" && "$work/explore" -test.run '^TestExploreIsReproducible$')
+(cd "$root" && "$work/explore" -test.run '^TestExploreIsReproducible$' -explore.histories 20000)
 processors=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 [ "$processors" -le "$histories" ] || processors=$histories
 say "$histories histories from seed $seed, on $processors processors"

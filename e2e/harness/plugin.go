@@ -4,6 +4,7 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -78,19 +79,30 @@ func (s *Server) PluginProcesses() []int {
 }
 
 // KillPlugin ends the plugin's process as a crash does. Vault notices, and starts
-// another with the next request: one that was just killed is waited for.
+// another with the next request: one that was just killed is waited for until it
+// serves, since Vault gives a plugin up that dies while it comes up (TestDeadMount).
 func (s *Server) KillPlugin() {
 	s.T.Helper()
-	Eventually(s.T, UpTime, "a plugin process is there to be killed", func() error {
-		killed := 0
-		for _, pid := range s.PluginProcesses() {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
-				killed++
-			}
+	Eventually(s.T, UpTime, "a plugin process serves, and is killed", func() error {
+		if a := s.Get("entra/config"); a.Status != 200 {
+			return fmt.Errorf("%s: status %d: %s", a.What, a.Status, a.Body)
 		}
-		if killed == 0 {
-			return errors.New("none is")
+		if len(s.KillPluginProcesses()) == 0 {
+			return errors.New("no process of the plugin lives")
 		}
 		return nil
 	})
+}
+
+// KillPluginProcesses ends the plugin's processes, whether they serve or not yet, and
+// says which.
+func (s *Server) KillPluginProcesses() []int {
+	s.T.Helper()
+	var killed []int
+	for _, pid := range s.PluginProcesses() {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+			killed = append(killed, pid)
+		}
+	}
+	return killed
 }
