@@ -50,6 +50,7 @@ fi
 VERSION=v0.0.0-e2e "$sources/scripts/build.sh" "$dir/previous" >&2
 ln -f "$dir/previous/$plugin" "$dir/plugins/$plugin-previous"
 
+build plugins/diesonce e2e ./diesonce
 build vault-entra-login . ./cmd/vault-entra-login
 build entra-simulator . ./cmd/entra-simulator
 build recipe-go . ./docs/recipes/go

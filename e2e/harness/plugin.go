@@ -39,12 +39,18 @@ func (s *Server) mount() {
 // Register makes a version of the plugin known to Vault, by its checksum.
 func (s *Server) Register(name, version string) {
 	s.T.Helper()
+	s.RegisterWith(name, version)
+}
+
+// RegisterWith is Register with variables of the environment, NAME=VALUE each.
+func (s *Server) RegisterWith(name, version string, environment ...string) {
+	s.T.Helper()
 	sum, err := Checksum(Program(s.T, filepath.Join("plugins", name)))
 	if err != nil {
 		s.T.Fatal(err)
 	}
 	s.Put("sys/plugins/catalog/secret/"+PluginName, map[string]any{
-		"command": name, "sha256": sum, "version": version,
+		"command": name, "sha256": sum, "version": version, "env": environment,
 	}).Want(204)
 }
 
