@@ -21,19 +21,31 @@ func TestOpenAPI(t *testing.T) {
 	}
 	e.Get("entra/?help=1").Want(200).Into(&help)
 	addItems(help.Document)
+	path := harness.Path("docs", "openapi.json")
+	committed, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !*harness.Update { // the version is the server's: any that says the same otherwise will do
+		var was struct {
+			Info object `json:"info"`
+		}
+		if err := json.Unmarshal(committed, &was); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		help.Document["info"].(object)["version"] = was.Info["version"]
+	}
 	made, err := json.MarshalIndent(help.Document, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	made = append(made, '\n')
-	path := harness.Path("docs", "openapi.json")
 	if *harness.Update {
 		if err := os.WriteFile(path, made, 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if committed, err := os.ReadFile(path); err != nil || !bytes.Equal(committed, made) {
-		t.Errorf("%s is not what Vault says (%v): write it anew with %s", path, err,
+	} else if !bytes.Equal(committed, made) {
+		t.Errorf("%s is not what Vault says: write it anew with %s", path,
 			harness.UpdateCommand(t))
 	}
 

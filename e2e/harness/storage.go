@@ -8,11 +8,11 @@ import (
 )
 
 // ReadFile is the content of a file, which must not be empty.
-func (e *Engine) ReadFile(name string) []byte {
-	e.T.Helper()
+func (s *Server) ReadFile(name string) []byte {
+	s.T.Helper()
 	content, err := os.ReadFile(name)
 	if err != nil || len(content) == 0 {
-		e.T.Fatalf("%s is empty, or: %v", name, err)
+		s.T.Fatalf("%s is empty, or: %v", name, err)
 	}
 	return content
 }

@@ -47,6 +47,7 @@ func NewServer(t testing.TB) *Server {
 // directory of its data.
 func configureServer(t testing.TB, storage string) *Server {
 	t.Helper()
+	MustApply(t)
 	s := &Server{
 		T:           t,
 		dir:         t.TempDir(),
@@ -72,6 +73,9 @@ raw_storage_endpoint = true # the search for leaked secrets has to know them
 log_level            = "trace"
 `, strings.TrimPrefix(s.Addr, "http://"), strings.TrimPrefix(s.clusterAddr, "https://"), s.Addr,
 		s.clusterAddr, Program(t, "plugins"))
+	if OpenBao(t) {
+		config += "unsafe_allow_api_audit_creation = true # the tests enable it as on Vault\n"
+	}
 	if err := os.WriteFile(filepath.Join(s.dir, "vault.hcl"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestLogsHoldNoSecrets(t *testing.T) {
 }
 
 // The search finds what is there: by query, Vault itself writes code and state
-// into the audit log. That is why form_post is the default.
+// into the audit log, which OpenBao does not. That is why form_post is the default.
 func TestSearchFindsTheCanary(t *testing.T) {
 	t.Parallel()
 	e := harness.NewEngine(t)
@@ -82,10 +82,9 @@ func TestSearchFindsTheCanary(t *testing.T) {
 
 	found := secrets.foundIn(e.ReadFile(e.AuditFile()))
 	for _, name := range []string{"code", "state"} {
-		if !slices.Contains(found, name) {
-			t.Errorf(
-				"the audit log has the %s of a query redirect, and the search has not found it",
-				name)
+		if there, want := slices.Contains(found, name), !harness.OpenBao(t); there != want {
+			t.Errorf("the search finds the %s of a query redirect in the audit log: %t, want %t",
+				name, there, want)
 		}
 	}
 	for _, name := range []string{"refresh token", "access token", "code verifier", "nonce"} {
