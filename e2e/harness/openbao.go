@@ -6,45 +6,34 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// notOnOpenBao are the tests and subtests that do not apply where the server is OpenBao, and why.
-var notOnOpenBao = map[string]string{}
-
-// OpenBao reports whether the server that the tests run on is OpenBao, and not Vault.
+// OpenBao reports whether the tests run on OpenBao, and not on Vault. All of them apply to both;
+// what they ask this for is where the two differ.
 func OpenBao(t testing.TB) bool {
 	t.Helper()
-	Programs(t)
-	is, err := serverIsOpenBao()
+	version, err := serverVersion()
 	if err != nil {
 		t.Fatal(err)
 	}
-	return is
+	return strings.HasPrefix(version, "OpenBao v")
 }
 
-// serverIsOpenBao asks the server's command for its version, as scripts/vault.sh does.
-var serverIsOpenBao = sync.OnceValues(func() (bool, error) {
+// serverVersion is what the server's command says of its version.
+var serverVersion = sync.OnceValues(func() (string, error) {
 	dir, err := programFolder()
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTime)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, dir+"/vault", "version").Output()
+	out, err := exec.CommandContext(ctx, filepath.Join(dir, "vault"), "version").Output()
 	if err != nil {
-		return false, fmt.Errorf("the server's version: %w", err)
+		return "", fmt.Errorf("the server's version: %w", err)
 	}
-	return strings.HasPrefix(string(out), "OpenBao v"), nil
+	return string(out), nil
 })
-
-// MustApply skips a test that does not apply to the server. Every server that the harness starts
-// asks for it.
-func MustApply(t testing.TB) {
-	t.Helper()
-	if why := notOnOpenBao[t.Name()]; why != "" && OpenBao(t) {
-		t.Skipf("not on OpenBao: %s", why)
-	}
-}

@@ -47,7 +47,6 @@ func NewServer(t testing.TB) *Server {
 // directory of its data.
 func configureServer(t testing.TB, storage string) *Server {
 	t.Helper()
-	MustApply(t)
 	s := &Server{
 		T:           t,
 		dir:         t.TempDir(),
