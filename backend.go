@@ -122,6 +122,7 @@ func (b *backend) framework() *framework.Backend {
 			b.pathCallback(),
 			b.pathDevice(),
 			b.pathToken(),
+			b.pathCheck(),
 			b.pathRefresh(),
 			b.pathImport(),
 			b.pathAccount(),

@@ -164,7 +164,7 @@ func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registrati
 		b.worker.TokenRead(ask, t, reg, now)
 		return tokenResponse(reg, after, t, ask, now), nil
 	}
-	if t == nil || after.Generation != before.Generation || !t.Usable(now) || t.FromTheFuture(now) {
+	if after.Generation != before.Generation || !isServable(t, now) {
 		return nil, err
 	}
 	if p == nil {
@@ -177,6 +177,12 @@ func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registrati
 	resp.AddWarning("the token could not be refreshed and is served until it expires: " +
 		p.Explain(b.mount()))
 	return resp, nil
+}
+
+// isServable reports whether the token, which may be nil, is served where it cannot be
+// refreshed.
+func isServable(t *account.CachedToken, now time.Time) bool {
+	return t != nil && t.Usable(now) && !t.FromTheFuture(now)
 }
 
 // retryAfterFailure is the ttl of a token whose refresh failed: a minute, or what it has

@@ -177,8 +177,8 @@ func (b *backoff) standing(e *account.Entry, key backoffKey, scopes []string, no
 }
 
 // blocked is the failure that keeps the request from being tried now, nil if none. Of
-// many whom a refusal of the client has kept waiting, one may try.
-func (b *backoff) blocked(e *account.Entry, req TokenRequest, now time.Time) *account.RefreshError {
+// many whom a refusal of the client has kept waiting, one may try: this one, if it tries.
+func (b *backoff) blocked(e *account.Entry, req TokenRequest, tries bool, now time.Time) *account.RefreshError {
 	r, _ := b.standing(e, req.backoffKey(), req.Scopes, now)
 	if r != nil && !(req.Force && r.Lasts() && now.After(r.Time.Add(forceRetry))) {
 		return r
@@ -189,7 +189,7 @@ func (b *backoff) blocked(e *account.Entry, req TokenRequest, now time.Time) *ac
 	case b.client == nil || b.client.inARow == 0:
 	case now.Before(b.client.until):
 		return b.client.failure
-	default:
+	case tries:
 		b.client.until = now.Add(backoffMin) // for the others, while this one tries
 	}
 	return nil

@@ -36,7 +36,7 @@ func TestBackoff(t *testing.T) {
 	}
 	e := account.NewEntry(now)
 	blocked := func(name, role string, at time.Time) bool {
-		return b.blocked(e, TokenRequest{Account: name, Role: role}, at) != nil
+		return b.blocked(e, TokenRequest{Account: name, Role: role}, true, at) != nil
 	}
 	b.note(backoffKey{"alice", "mail", ""}, of(entra.ClassTransient, 0))
 	if !blocked("alice", "mail", now.Add(4*time.Second)) || blocked("alice", "mail", now.Add(5*time.Second)) {

@@ -112,14 +112,10 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 	if done || req.SatisfiedBy(e.Token(req.Role, req.Scopes), reg, now) {
 		return e, nil
 	}
-	if why := e.Mismatch(reg.Entry, now); why != "" {
-		return nil, &problem.Error{
-			Code:    problem.LoginRequired,
-			Text:    fmt.Sprintf("account %q must sign in: %s", req.Account, why),
-			Command: problem.LoginCommand(req.Account),
-		}
+	if err := mismatch(reg, req, e, now); err != nil {
+		return nil, err
 	}
-	if refused := r.backoff.blocked(e, req, now); refused != nil {
+	if refused := r.backoff.blocked(e, req, true, now); refused != nil {
 		return nil, refused.Problem(req.Account, req.Role, e)
 	}
 	if e.CheckRole(req.Account, req.Role) != nil { // unless roles that it has are gone
