@@ -252,7 +252,8 @@ func (w *world) roleScopes(role string) string {
 	return scopes
 }
 
-// readAll reads the tokens of every account that must work.
+// readAll reads the tokens of every account, and looks whether check has said how that goes.
+// Those of an account that lost nothing must be served.
 func (w *world) readAll() {
 	w.mu.Lock()
 	all := w.storedAccounts()
@@ -271,8 +272,11 @@ func (w *world) readAll() {
 				must = !refused && !(blocked && w.now() < at+blockedFor)
 			}
 			w.mu.Unlock()
-			if must {
-				w.must(1100+10*i+j, operation{kind: "read", account: a.name, role: role})
+			r := w.checkAndRead(1100+10*i+j, operation{kind: "read", account: a.name, role: role})
+			if must && !r.ok {
+				w.mu.Lock()
+				w.violated("mended: %s: %s", r, r.text)
+				w.mu.Unlock()
 			}
 		}
 	}

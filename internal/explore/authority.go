@@ -63,6 +63,7 @@ type authority struct {
 	codes    map[string]*code
 	sent     []*exchange // under way
 
+	calls          int             // that were ever made
 	background     []time.Duration // when the background called
 	clientRefusals []clientRefusal
 }

@@ -27,6 +27,8 @@ func (w *world) judge(r *run, resp *logical.Response, err error) {
 		} else if errors.Is(err, logical.ErrUnsupportedPath) && w.mustExist(r.account, r) != nil {
 			w.violated("lost: %s: %s", r, r.text)
 		}
+	case "check":
+		w.judgeCheck(r, resp, err)
 	case "disable", "enable", "note":
 		if r.ok && !w.mayExist(r) {
 			w.violated("created: %s, though there is no such account", r)

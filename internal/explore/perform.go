@@ -26,6 +26,8 @@ type run struct {
 	ok    bool
 	text  string // of an error
 
+	called bool // Entra, by itself
+
 	blind map[string]time.Duration // by key: since when this node is not told of changes
 }
 
@@ -117,6 +119,9 @@ func (w *world) request(id int, o operation) {
 		if at == nil {
 			continue
 		}
+		if o.kind == "read" && o.number%4 == 0 {
+			w.ask(id, newCaller(name+"c"), checkOf(o), at)
+		}
 		if _, _, forwarded := w.ask(id, newCaller(name), o, at); !forwarded {
 			return
 		}
@@ -182,6 +187,8 @@ func (w *world) requestOf(r *run) (*logical.Request, bool) {
 	switch r.kind {
 	case "read":
 		req.Operation, req.Path = logical.ReadOperation, "token/"+suffix
+	case "check":
+		req.Operation, req.Path = logical.ReadOperation, "check/"+suffix
 	case "refresh":
 		req.Path, req.Data = "refresh/"+suffix, map[string]any{"claims": r.arg}
 	case "login":

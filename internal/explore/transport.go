@@ -57,6 +57,12 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	by, _ := ctx.Value(runKey{}).(*run)
 	j := t.journey(who)
 	e := w.authority.depart(t.i, form, who == t.i.background)
+	if by != nil {
+		by.called = true
+		if by.kind == "check" {
+			w.violated("check: %s calls the authority", by)
+		}
+	}
 	sentAt := w.now()
 	w.mu.Unlock()
 
@@ -143,6 +149,7 @@ func (t transport) process(req *http.Request, form url.Values, j journey, by *ru
 
 // depart notes that a request is under way. The caller holds mu.
 func (a *authority) depart(i *instance, form url.Values, background bool) *exchange {
+	a.calls++
 	e := &exchange{by: i}
 	if t := a.refresh[form.Get("refresh_token")]; t != nil {
 		e.family = t.family
