@@ -6,6 +6,9 @@ path "entra/account" {
 path "entra/account/*" {
   capabilities = ["list", "read", "update"]
 }
+path "entra/check/*" {
+  capabilities = ["read"]
+}
 path "entra/login/*" {
   capabilities = ["read"]
 }

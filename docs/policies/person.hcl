@@ -19,6 +19,12 @@ path "entra/token/{{identity.entity.name}}" {
 path "entra/token/{{identity.entity.name}}/+" {
   capabilities = ["read", "update"]
 }
+path "entra/check/{{identity.entity.name}}" {
+  capabilities = ["read"]
+}
+path "entra/check/{{identity.entity.name}}/+" {
+  capabilities = ["read"]
+}
 path "entra/account/{{identity.entity.name}}" {
   capabilities = ["read"]
 }

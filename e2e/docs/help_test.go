@@ -24,7 +24,8 @@ func TestPathHelp(t *testing.T) {
 
 	mount := help("entra/")
 	for _, says := range []string{
-		"## DESCRIPTION", "## PATHS", "^config$", "^login/", "^callback", "^token/", "^account/",
+		"## DESCRIPTION", "## PATHS", "^config$", "^login/", "^callback", "^token/", "^check/",
+		"^account/",
 		"token/<account>",
 	} {
 		if !strings.Contains(mount, says) {
@@ -37,6 +38,7 @@ func TestPathHelp(t *testing.T) {
 		"callback":       {"code", "state", "error"},
 		"callback/alice": {"account", "code", "state", "url"},
 		"token/alice":    {"account", "min_ttl"},
+		"check/alice":    {"account"},
 		"account/":       nil,
 		"account/alice":  {"account"},
 	} {

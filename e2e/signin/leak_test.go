@@ -134,7 +134,7 @@ func (h *leakHunt) hearAll(account string) {
 	h.Get("entra/config").Want(200)
 	for _, path := range []string{"config", "roles/mail", "login/" + account, "callback",
 		"callback/" + account, "token/" + account, "token/" + account + "/mail",
-		"refresh/" + account, "import/" + account, "device/" + account, "account/" + account, ""} {
+		"check/" + account, "refresh/" + account, "import/" + account, "device/" + account, "account/" + account, ""} {
 		h.Get("entra/" + path + "?help=1").Want(200)
 	}
 	h.Get("entra/roles/mail").Want(200)
@@ -142,6 +142,9 @@ func (h *leakHunt) hearAll(account string) {
 	h.Call("LIST", "entra/account", nil).Want(200)
 	h.Get("entra/account/" + account).Want(200)
 	h.Get("entra/login/" + account).Want(200)
+	for _, name := range []string{account, account + "/mail", "carol", "nobody"} {
+		h.Get("entra/check/" + name).Want(200)
+	}
 	h.Get("sys/internal/specs/openapi").Want(200)
 }
 
@@ -192,6 +195,7 @@ func (h *leakHunt) failAtRefresh() {
 			h.T.Errorf("a refresh with %v succeeds", fault)
 		}
 		h.Get("entra/account/carol").Want(200)
+		h.Get("entra/check/carol").Want(200)
 		h.Get("entra/config").Want(200)
 	}
 	h.Sim.ClearFaults()
