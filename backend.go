@@ -127,6 +127,7 @@ func (b *backend) framework() *framework.Backend {
 			b.pathImport(),
 			b.pathAccount(),
 		),
+		Secrets:        []*framework.Secret{leasedToken()},
 		InitializeFunc: b.initialize,
 		PeriodicFunc:   b.periodic,
 		Invalidate:     b.invalidate,

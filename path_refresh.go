@@ -39,7 +39,7 @@ func (b *backend) handleRefresh(ctx context.Context, _ *logical.Request, d *fram
 	if err != nil {
 		return nil, err
 	}
-	ask.Force, ask.Claims = true, claims
+	ask.Force, ask.Claims, ask.Lease = true, claims, false // leases are for reads
 	e, err := b.refreshes.Refresh(ctx, reg, ask)
 	if err != nil {
 		return nil, err

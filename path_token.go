@@ -94,6 +94,9 @@ func (b *backend) handleTokenRead(ctx context.Context, _ *logical.Request, d *fr
 	if v, ok := d.GetOk("min_ttl"); ok {
 		ask.MinTTL = time.Duration(v.(int)) * time.Second
 	}
+	if ask.Lease && b.node.IsStandby() {
+		return nil, logical.ErrReadOnly // the active node registers leases
+	}
 	now := time.Now()
 	cached := e.Token(ask.Role, ask.Scopes)
 	if !ask.SatisfiedBy(cached, reg, now) {
@@ -179,6 +182,28 @@ func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registrati
 	return resp, nil
 }
 
+// leaseType is how Vault knows the leases of this engine again. It is stored with each.
+const leaseType = "access_token"
+
+// leasedToken lets Vault revoke leases. There is nothing to be done: the token is the
+// account's, many readers have the same, and Entra revokes no single access token. Without
+// Renew a lease cannot be renewed.
+func leasedToken() *framework.Secret {
+	return &framework.Secret{
+		Type: leaseType,
+		Revoke: func(context.Context, *logical.Request, *framework.FieldData) (*logical.Response, error) {
+			return nil, nil
+		},
+	}
+}
+
+// leaseOf is a lease that ends with the token. Vault caps it at the mount's max_lease_ttl.
+func leaseOf(t *account.CachedToken, now time.Time) *logical.Secret {
+	lease := leasedToken().Response(nil, nil).Secret
+	lease.TTL = t.Expiry.Sub(now).Truncate(time.Second)
+	return lease
+}
+
 // isServable reports whether the token, which may be nil, is served where it cannot be
 // refreshed.
 func isServable(t *account.CachedToken, now time.Time) bool {
@@ -206,6 +231,9 @@ func tokenResponse(reg *config.Registration, e *account.Entry, t *account.Cached
 		"username":            e.User.Username,
 		"object_id":           e.ObjectID(),
 	}}
+	if ask.Lease {
+		resp.Secret = leaseOf(t, now)
+	}
 	if half := t.Life() / 2; ask.MinTTL > half {
 		resp.AddWarning(fmt.Sprintf("min_ttl is capped at half of the token's lifetime, %s",
 			half.Truncate(time.Second)))
@@ -219,7 +247,7 @@ refresh_margin longer. A token that is due is refreshed before it is served, by
 one call to Entra however many readers there are.
 
 ttl is the number of seconds after which a read certainly serves a different
-token. There is no lease. Where a refresh fails and the held token is still
+token. There is no lease, unless the role has lease=true. Where a refresh fails and the held token is still
 valid, that token is served with a warning.
 
 Errors begin with a word to match on: login_required, access_denied,

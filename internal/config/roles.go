@@ -22,6 +22,7 @@ type Role struct {
 
 	Version int      `json:"version"`
 	Scopes  []string `json:"scopes"`
+	Lease   bool     `json:"lease"` // reads of its tokens carry one
 }
 
 // Roles keeps the roles of a mount.
@@ -53,8 +54,8 @@ func (r *Roles) Get(ctx context.Context, name string) (*Role, error) {
 	return role, nil
 }
 
-// Scopes are those of a role that a request names, or why there are none.
-func (r *Roles) Scopes(ctx context.Context, name string) ([]string, error) {
+// Named is the role that a request names, or why there is none. It must not be changed.
+func (r *Roles) Named(ctx context.Context, name string) (*Role, error) {
 	role, err := r.Get(ctx, name)
 	if err != nil {
 		return nil, err
@@ -62,19 +63,17 @@ func (r *Roles) Scopes(ctx context.Context, name string) ([]string, error) {
 	if role == nil {
 		return nil, problem.Invalid("role: there is no role %q in this mount", name)
 	}
-	return role.Scopes, nil
+	return role, nil
 }
 
-// Write creates or updates a role; nil scopes leave those that it has. cfg is nil where
-// there is no config.
-func (r *Roles) Write(ctx context.Context, cfg *Entry, name string, scopes []string) error {
+// Write creates or updates a role: change gets the stored one, or an empty one. cfg is nil
+// where there is no config.
+func (r *Roles) Write(ctx context.Context, cfg *Entry, name string, change func(*Role)) error {
 	role := &Role{Version: store.SchemaVersion}
 	if _, err := r.entries.Read(ctx, RoleStoragePrefix+name, role); err != nil {
 		return err
 	}
-	if scopes != nil {
-		role.Scopes = scopes
-	}
+	change(role)
 	if len(role.Scopes) == 0 {
 		return problem.Invalid("scopes: is required")
 	}

@@ -48,6 +48,12 @@ func (n *Node) renew() consts.ReplicationState {
 	return state
 }
 
+// IsStandby asks Vault whether this node is a performance standby, now: one that registers
+// no leases.
+func (n *Node) IsStandby() bool {
+	return n.renew().HasState(consts.ReplicationPerformanceStandby)
+}
+
 // MayWrite asks Vault whether this node may write, now. The rule is that of
 // framework.Backend.WriteSafeReplicationState.
 func (n *Node) MayWrite() bool {

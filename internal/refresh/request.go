@@ -19,6 +19,7 @@ type TokenRequest struct {
 	Account string
 	Role    string        // "" is the default token
 	Scopes  []string      // what the token is for: the config's, the account's or the role's
+	Lease   bool          // the answer to a read carries one; no refresh depends on it
 	MinTTL  time.Duration // beyond the refresh margin
 
 	// Force ignores the cached token, and asks with Claims: what a resource
@@ -40,13 +41,16 @@ func (r *Refresher) Request(ctx context.Context, reg *config.Registration, e *ac
 		req.Scopes = e.EffectiveScopes(reg.Entry)
 		return req, nil
 	}
-	var err error
-	req.Scopes, err = r.config.Roles.Scopes(ctx, role)
-	return req, err
+	named, err := r.config.Roles.Named(ctx, role)
+	if err != nil {
+		return req, err
+	}
+	req.Scopes, req.Lease = named.Scopes, named.Lease
+	return req, nil
 }
 
 // flightKey names a request among those that one refresh answers alike. MinTTL does
-// not count: every new token satisfies it, capped as it is. A forced refresh is for
+// not count: every new token satisfies it, capped as it is. Nor does Lease. A forced refresh is for
 // those alone who ask for just that.
 func (q TokenRequest) flightKey(generation uint64) string {
 	return fmt.Sprintf("%s\x00%s\x00%s\x00%d\x00%t\x00%s",
