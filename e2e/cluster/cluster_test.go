@@ -34,6 +34,14 @@ func TestCluster(t *testing.T) {
 	c.StepDown()
 	harness.WantPage(t, b.Confirm(page), 200, "You are signed in")
 
+	// Entra's redirect by query is a read, and OpenBao's standbys answer reads.
+	standby = c.Standbys()[0]
+	authURL = at(standby).Login("bob", object{
+		"redirect_uri": at(standby).CallbackURL(), "response_mode": "query",
+	})
+	b = harness.NewBrowser(sim)
+	harness.WantPage(t, b.Complete(authURL, "bob"), 200, "You are signed in")
+
 	for round := range 2 {
 		if round > 0 {
 			c.StepDown()
