@@ -35,6 +35,12 @@ func TestLeases(t *testing.T) {
 	if first.Into(&lease); !strings.HasPrefix(lease.ID, leased+"/") {
 		t.Fatalf("through a standby the lease is %q", lease.ID)
 	}
+	// Of a token that is fresh, OpenBao's standby serves what has no lease by itself.
+	begun := lease.ID
+	fresh := at(c.Standbys()[0]).Get(leased).Want(200)
+	if fresh.Into(&lease); !strings.HasPrefix(lease.ID, leased+"/") || lease.ID == begun {
+		t.Fatalf("through a standby the lease of a fresh token is %q", lease.ID)
+	}
 
 	const rounds = 101
 	var without, with []time.Duration
