@@ -111,7 +111,7 @@ func storedConfigFields() map[string]*framework.FieldSchema {
 		"background_refresh": field(framework.TypeBool, "Refresh tokens in use ahead of their expiry "+
 			"and keep idle accounts alive."),
 		"max_concurrent_refreshes": field(framework.TypeInt, "Ceiling for background calls to Entra "+
-			"from this mount: 1 to 256."),
+			"from this mount: 1 to 256. Readers start at most 64 beside them."),
 		"confirm_callback": field(framework.TypeBool, "The browser callback asks the person to "+
 			"confirm before the code is redeemed."),
 		"allow_device_code": field(framework.TypeBool, "Allow device code sign-in. Microsoft advises "+

@@ -31,9 +31,8 @@ type backoff struct {
 
 	mu       sync.Mutex // guards the fields below
 	attempts map[backoffKey]*attempt
-	client   *attempt  // Entra refuses the registration; one that blocks nobody has inARow 0
-	outage   *attempt  // Entra does not answer: the background waits
-	paused   time.Time // the background waits until then: Entra said Retry-After
+	client   *attempt // Entra refuses the registration; one that blocks nobody has inARow 0
+	outage   *attempt // Entra does not answer: the background waits
 }
 
 // backoffKey is a token of an account: role "" is the default one.
@@ -99,9 +98,6 @@ func (b *backoff) noteMount(f failure) (clientRejected bool) {
 	defer b.mu.Unlock()
 	if f.generation != b.generation() {
 		return false
-	}
-	if f.retryAfter > 0 {
-		b.paused = later(b.paused, f.Time.Add(f.retryAfter))
 	}
 	switch {
 	case f.aboutClient:
@@ -217,7 +213,6 @@ func (b *backoff) notBefore(e *account.Entry, key backoffKey, scopes []string, p
 func (b *backoff) gate() (closedUntil time.Time, oneAtATime bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	closedUntil = b.paused
 	if b.client != nil && b.client.inARow > 0 {
 		closedUntil, oneAtATime = later(closedUntil, b.client.until), true
 	}
@@ -279,7 +274,6 @@ func (b *backoff) forgetAll() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.attempts, b.client, b.outage = map[backoffKey]*attempt{}, nil, nil
-	b.paused = time.Time{}
 }
 
 // clientError is the latest refusal of the client, and since when it is refused; nil if

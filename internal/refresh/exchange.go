@@ -15,11 +15,12 @@ import (
 	"vault-plugin-secrets-entra/internal/problem"
 )
 
-// exchange asks Entra for a token and stores what it gives. It is called under the
-// account's refresh lock; the entry may have changed by the time Entra answers, and
+// exchange asks Entra for a token, in its turn, and stores what it gives. It is called under
+// the account's refresh lock; the entry may have changed by the time Entra answers, and
 // a sign-in, an import or a delete meanwhile wins.
-func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry) (*account.Entry, error) {
+func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry, t *turn) (*account.Entry, error) {
 	tokens, used, err := r.callEntra(ctx, reg, req, e)
+	r.endTurn(t, reg, req, err)
 	if err != nil {
 		return nil, r.noteFailure(ctx, reg, req, e, err)
 	}
@@ -52,6 +53,31 @@ func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req 
 		})
 	}
 	return after, nil
+}
+
+// endTurn ends the turn of a call with what its outcome says of the next ones. What another
+// registration was told does not count.
+func (r *Refresher) endTurn(t *turn, reg *config.Registration, req TokenRequest, err error) {
+	var answer *entra.Error
+	said := errors.As(err, &answer)
+	if !said || !throttles(answer) || reg.Generation != r.config.Generation() {
+		t.answered(err == nil || said && !answer.NoAnswer())
+		return
+	}
+	wait := answer.RetryAfter
+	if wait == 0 {
+		wait = backoffMin
+	}
+	// Mounts that were throttled together do not come back together.
+	spread := jitter(req.Account, time.Now()) * float64(min(wait/10, retrySpread))
+	if t.throttled(wait + time.Duration(spread)) {
+		r.log.Warn("Entra throttles this mount, no calls for a while", "duration", wait.String())
+	}
+}
+
+// throttles tells an answer that asks for fewer calls, not only of this account.
+func throttles(e *entra.Error) bool {
+	return e.RetryAfter > 0 || e.Status == http.StatusTooManyRequests
 }
 
 // ShortLived answers where Entra gives a token that cannot be served.
@@ -100,8 +126,7 @@ func (r *Refresher) callEntra(ctx context.Context, reg *config.Registration, req
 
 // mayRepeat tells a passing trouble that nobody asked to wait for.
 func mayRepeat(e *entra.Error) bool {
-	return e.Class == entra.ClassTransient && e.NoAnswer() &&
-		e.RetryAfter == 0 && e.Status != http.StatusTooManyRequests
+	return e.Class == entra.ClassTransient && e.NoAnswer() && !throttles(e)
 }
 
 // neverIssued tells Entra's refusal of a refresh token it does not know. Other

@@ -4,6 +4,7 @@ package refresh
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,7 @@ type Refresher struct {
 
 	flights singleflight.Group // by request: who asks while it runs gets its result
 	locks   *store.Locks       // by account: one call to Entra at a time; held across it
+	calls   *calls             // of all accounts: who may call next
 	backoff *backoff
 }
 
@@ -47,6 +49,7 @@ func New(conf *config.Store, accounts *account.Store, node *lifecycle.Node, work
 		work:           work,
 		log:            log,
 		locks:          store.NewLocks(),
+		calls:          newCalls(),
 		backoff:        newBackoff(conf.Generation),
 	}
 }
@@ -57,30 +60,60 @@ func (r *Refresher) Refresh(ctx context.Context, reg *config.Registration, req T
 	if !r.node.MayWrite() {
 		return nil, logical.ErrReadOnly // the active node answers; nothing was spent
 	}
+	key := req.flightKey(reg.Generation)
 	for attempt := 0; ; attempt++ {
-		done := r.flights.DoChan(req.flightKey(reg.Generation), func() (any, error) {
+		result, err := r.outcome(ctx, req, key, r.flights.DoChan(key, func() (any, error) {
 			return r.flight(ctx, reg, req)
-		})
+		}))
+		if err != nil {
+			return nil, err
+		}
+		e := result.(*account.Entry)
+		if e.Disabled {
+			return nil, problem.Disabled(req.Account)
+		}
+		// What came out may not be for this caller: the flight began for
+		// somebody with a smaller MinTTL and found the token good enough,
+		// or a sign-in won over it.
+		good := req.Force || req.SatisfiedBy(e.Token(req.Role, req.Scopes), reg, time.Now())
+		if good || attempt > 0 {
+			return e, nil
+		}
+	}
+}
+
+// outcome waits for a flight; while its turn has not come, no longer than the caller has
+// patience. The flight keeps its place.
+func (r *Refresher) outcome(ctx context.Context, req TokenRequest, key string, done <-chan singleflight.Result) (any, error) {
+	timer := time.NewTimer(patienceValid)
+	defer timer.Stop()
+	for last := false; ; last = true {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case result := <-done:
-			if result.Err != nil {
-				return nil, result.Err
+			return result.Val, result.Err
+		case <-timer.C:
+			now := time.Now()
+			b := r.calls.waits(key, now)
+			if b != nil && (last || r.servable(ctx, req, now)) {
+				return nil, b.problem(req.Account)
 			}
-			e := result.Val.(*account.Entry)
-			if e.Disabled {
-				return nil, problem.Disabled(req.Account)
-			}
-			// What came out may not be for this caller: the flight began for
-			// somebody with a smaller MinTTL and found the token good enough,
-			// or a sign-in won over it.
-			good := req.Force || req.SatisfiedBy(e.Token(req.Role, req.Scopes), reg, time.Now())
-			if good || attempt > 0 {
-				return e, nil
+			if !last {
+				timer.Reset(patience - patienceValid)
 			}
 		}
 	}
+}
+
+// servable reports whether the caller can be served the cached token meanwhile.
+func (r *Refresher) servable(ctx context.Context, req TokenRequest, now time.Time) bool {
+	e, err := r.accounts.Get(ctx, req.Account)
+	if err != nil || e == nil || req.Force {
+		return false
+	}
+	t := e.Token(req.Role, req.Scopes)
+	return t != nil && t.Usable(now)
 }
 
 // flight is one refresh, on a context of its own.
@@ -89,6 +122,11 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 		return nil, lifecycle.ErrStopping
 	}
 	defer r.work.End()
+	t, err := r.turn(ctx, reg, req)
+	if err != nil {
+		return nil, err
+	}
+	defer t.end()
 	// Its turn may come after another role's two calls, and it may make two.
 	ctx, cancel := lifecycle.Detach(ctx, 4*reg.RequestTimeout+lifecycle.StorageGrace)
 	defer cancel()
@@ -99,24 +137,18 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 	defer unlock()
 
 	e, err := r.accounts.Read(ctx, req.Account)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case e == nil:
-		return nil, problem.NoAccount(req.Account)
-	case e.Disabled:
-		return nil, problem.Disabled(req.Account)
 	}
 	now := time.Now()
-	done := req.Force && r.backoff.justForced(req.backoffKey(), e, now)
-	if done || req.SatisfiedBy(e.Token(req.Role, req.Scopes), reg, now) {
-		return e, nil
+	if e != nil && !e.Disabled {
+		done := req.Force && r.backoff.justForced(req.backoffKey(), e, now)
+		if done || req.SatisfiedBy(e.Token(req.Role, req.Scopes), reg, now) {
+			return e, nil
+		}
 	}
-	if err := mismatch(reg, req, e, now); err != nil {
+	if err := r.refusal(reg, req, e, true, now); err != nil {
 		return nil, err
-	}
-	if refused := r.backoff.blocked(e, req, true, now); refused != nil {
-		return nil, refused.Problem(req.Account, req.Role, e)
 	}
 	if e.CheckRole(req.Account, req.Role) != nil { // unless roles that it has are gone
 		if e, err = r.accounts.Prune(ctx, req.Account); err != nil {
@@ -132,7 +164,58 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 	case !r.node.MayWrite():
 		return nil, logical.ErrReadOnly
 	}
-	return r.exchange(ctx, reg, req, e)
+	return r.exchange(ctx, reg, req, e, t)
+}
+
+// turn waits for the request's turn to call Entra. What can be said without a call is said at
+// once.
+func (r *Refresher) turn(ctx context.Context, reg *config.Registration, req TokenRequest) (*turn, error) {
+	if t := r.calls.take(readerCalls+reg.MaxConcurrentRefreshes, time.Now()); t != nil {
+		return t, nil
+	}
+	limit := turnLimit
+	if req.Force {
+		limit = patience // its claims are its caller's choice, and nobody else's
+	}
+	ctx, cancel := lifecycle.Detach(ctx, limit)
+	defer cancel()
+	e, err := r.accounts.Get(ctx, req.Account)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.refusal(reg, req, e, false, time.Now()); err != nil {
+		return nil, err
+	}
+	t, err := r.calls.await(ctx, r.work, req.flightKey(reg.Generation))
+	var b *busy
+	switch {
+	case errors.As(err, &b):
+		return nil, b.problem(req.Account)
+	case err != nil:
+		return nil, err
+	case reg.Generation != r.config.Generation(): // it has not seen the config as it is now
+		t.end()
+		return nil, (&busy{}).problem(req.Account)
+	}
+	return t, nil
+}
+
+// refusal is why the account e, nil where there is none, is not refreshed; nil if it may be. tries
+// says that it will be.
+func (r *Refresher) refusal(reg *config.Registration, req TokenRequest, e *account.Entry, tries bool, now time.Time) error {
+	switch {
+	case e == nil:
+		return problem.NoAccount(req.Account)
+	case e.Disabled:
+		return problem.Disabled(req.Account)
+	}
+	if err := mismatch(reg, req, e, now); err != nil {
+		return err
+	}
+	if refused := r.backoff.blocked(e, req, tries, now); refused != nil {
+		return refused.Problem(req.Account, req.Role, e)
+	}
+	return nil
 }
 
 // AccountChanged forgets what failed under a credential that is gone: a sign-in or
@@ -144,7 +227,10 @@ func (r *Refresher) AccountChanged(name string, before, after *account.Entry) {
 }
 
 // ConfigChanged lets everything be tried again: a config write may have mended it.
-func (r *Refresher) ConfigChanged() { r.backoff.forgetAll() }
+func (r *Refresher) ConfigChanged() {
+	r.backoff.forgetAll()
+	r.calls.forget()
+}
 
 // ShowClientError shows a refusal of the client at a sign-in, which stops nobody's
 // refresh: anyone who may start a login could otherwise stop the mount.

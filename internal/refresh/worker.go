@@ -205,6 +205,7 @@ func (w *Worker) dispatch(now time.Time) time.Duration {
 		return idleWait
 	}
 	closedUntil, oneAtATime := w.refresher.backoff.gate()
+	closedUntil = later(closedUntil, w.refresher.calls.closedUntil())
 	if closedUntil.After(now) {
 		return closedUntil.Sub(now)
 	}

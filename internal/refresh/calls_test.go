@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package refresh
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"vault-plugin-secrets-entra/internal/lifecycle"
+)
+
+// TestCallsInOrder: no more at once than the ceiling, the others in order of arrival, and who
+// leaves takes nobody's turn.
+func TestCallsInOrder(t *testing.T) { synctest.Test(t, testCallsInOrder) }
+
+func testCallsInOrder(t *testing.T) {
+	c, work := newCalls(), lifecycle.NewWork()
+	first, second := c.take(2, time.Now()), c.take(2, time.Now())
+	if first == nil || second == nil || c.take(2, time.Now()) != nil {
+		t.Fatal("two calls may begin at once, and no more")
+	}
+	turns := make(chan string, 4)
+	impatient, leave := context.WithCancel(t.Context())
+	for i, ctx := range []context.Context{t.Context(), impatient, t.Context(), t.Context()} {
+		go func() {
+			turn, err := c.await(ctx, work, fmt.Sprint(i))
+			var b *busy
+			if errors.As(err, &b) != (ctx == impatient) {
+				t.Errorf("%d: %v", i, err)
+			}
+			if err == nil {
+				turns <- fmt.Sprint(i)
+				time.Sleep(time.Second)
+				turn.answered(true)
+			}
+		}()
+		synctest.Wait()
+	}
+	if c.take(2, time.Now()) != nil {
+		t.Error("somebody overtakes those who wait")
+	}
+	leave()
+	synctest.Wait()
+	first.end()
+	first.end() // the second time is none
+	synctest.Wait()
+	if n := len(turns); n != 1 {
+		t.Errorf("after one call has ended %d others may begin", n)
+	}
+	second.answered(true)
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	if order := <-turns + <-turns + <-turns; order != "023" {
+		t.Errorf("the turns came in the order %s", order)
+	}
+	if c.underWay != 0 || len(c.byKey) != 0 {
+		t.Errorf("%d are under way, %v wait", c.underWay, c.byKey)
+	}
+}
+
+// TestCallsEnd: nobody waits while the plugin stops, nor for longer than a caller would.
+func TestCallsEnd(t *testing.T) { synctest.Test(t, testCallsEnd) }
+
+func testCallsEnd(t *testing.T) {
+	c, work := newCalls(), lifecycle.NewWork()
+	turn := c.take(1, time.Now())
+	outcome := make(chan error, 1)
+	wait := func() {
+		_, err := c.await(t.Context(), work, "alice")
+		outcome <- err
+	}
+	go wait()
+	synctest.Wait()
+	if b := c.waits("alice", time.Now()); b == nil || c.waits("bob", time.Now()) != nil {
+		t.Error("alice waits and bob does not")
+	}
+	turn.throttled(time.Hour)
+	var b *busy
+	if err := <-outcome; !errors.As(err, &b) || b.wait < time.Hour || !b.throttled {
+		t.Errorf("after a Retry-After of an hour: %+v", err)
+	}
+	go wait()
+	if err := <-outcome; !errors.As(err, &b) {
+		t.Errorf("who comes before it is over: %v", err)
+	}
+	c.forget()
+	turn = c.take(1, time.Now())
+	if turn == nil {
+		t.Fatal("a new config does not end it")
+	}
+	go wait()
+	synctest.Wait()
+	work.Stop(time.Second)
+	if err := <-outcome; !errors.Is(err, lifecycle.ErrStopping) {
+		t.Errorf("while the plugin stops: %v", err)
+	}
+	turn.end()
+	if c.underWay != 0 || c.waiting.Len() != 0 || c.timer != nil {
+		t.Errorf("%d are under way, %d wait", c.underWay, c.waiting.Len())
+	}
+}
