@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 )
 
 // redacted stands wherever a secret would have been printed.
@@ -44,12 +43,17 @@ func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(string(s)) }
 // UnmarshalJSON takes the plain value that MarshalJSON gave. A token is nearly always ASCII without
 // escapes: such a one is taken as it stands, for secrets are most of what an account's entry holds.
 func (s *Secret) UnmarshalJSON(data []byte) error {
-	if n := len(data); n >= 2 && data[0] == '"' && data[n-1] == '"' &&
-		!slices.ContainsFunc(data[1:n-1], needsDecoding) {
-		*s = Secret(data[1 : n-1])
-		return nil
+	n := len(data)
+	if n < 2 || data[0] != '"' || data[n-1] != '"' {
+		return json.Unmarshal(data, (*string)(s))
 	}
-	return json.Unmarshal(data, (*string)(s))
+	for _, b := range data[1 : n-1] { // slices.ContainsFunc calls a function for each byte
+		if needsDecoding(b) {
+			return json.Unmarshal(data, (*string)(s))
+		}
+	}
+	*s = Secret(data[1 : n-1])
+	return nil
 }
 
 // needsDecoding tells the bytes of a JSON string that do not stand for themselves, or are not

@@ -21,9 +21,12 @@ type Entry interface {
 	unknown() **unknown
 }
 
-// decode reads value in one pass where every field of it is known, as nearly always, and
-// else once more for those that are not.
+// decode reads value at once where it is as this version writes it, as nearly always; else in
+// one pass where every field of it is known, and once more for those that are not.
 func decode(value []byte, entry Entry) error {
+	if decodePlain(value, entry) {
+		return nil
+	}
 	strict := json.NewDecoder(bytes.NewReader(value))
 	strict.DisallowUnknownFields()
 	if strict.Decode(entry) == nil && strict.InputOffset() == int64(len(value)) {

@@ -66,14 +66,14 @@ func findInStruct(value json.RawMessage, t reflect.Type) (*unknown, error) {
 		return nil, err
 	}
 	kept := &unknown{fields: map[string]json.RawMessage{}, nested: map[string]*unknown{}}
-	known := memberTypes(t)
+	known := memberFields(t)
 	for name, member := range members {
-		of := known[name]
-		if of == nil {
+		of, isKnown := known[name]
+		if !isKnown {
 			kept.fields[name] = member
 			continue
 		}
-		below, err := find(member, of)
+		below, err := find(member, of.Type)
 		if err != nil {
 			return nil, err
 		}
@@ -113,19 +113,19 @@ func findInElements(elements []json.RawMessage, t reflect.Type) (*unknown, error
 	return kept, nil
 }
 
-// memberTypes are the types of a struct's members, by JSON name.
-func memberTypes(t reflect.Type) map[string]reflect.Type {
-	types := map[string]reflect.Type{}
+// memberFields are a struct's members, by JSON name.
+func memberFields(t reflect.Type) map[string]reflect.StructField {
+	fields := map[string]reflect.StructField{}
 	for _, field := range reflect.VisibleFields(t) {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		if field.IsExported() && !field.Anonymous && name != "-" {
 			if name == "" {
 				name = field.Name
 			}
-			types[name] = field.Type
+			fields[name] = field
 		}
 	}
-	return types
+	return fields
 }
 
 // restore puts back what is unknown into the value as this version writes it.

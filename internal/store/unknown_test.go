@@ -12,6 +12,8 @@ type testEntry struct {
 	UnknownFields
 
 	Name   string               `json:"name"`
+	Count  int                  `json:"count"`
+	Done   bool                 `json:"done"`
 	Pin    testPin              `json:"pin"`
 	Latest *testPin             `json:"latest"`
 	Tokens map[string]*testItem `json:"tokens"`
@@ -50,7 +52,7 @@ func TestUnknownFieldsAtEveryDepth(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{
-		"name": "a", "new": [1],
+		"name": "a", "new": [1], "count": 0, "done": false,
 		"pin": {"user": "ALICE", "time": "2026-01-02T03:04:05Z", "only_from": "10.0.0.0/8"},
 		"latest": null,
 		"tokens": {"": {"value": "t1", "bound": "x"}, "mail": {"value": "t3"}},
