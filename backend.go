@@ -94,6 +94,7 @@ func (b *backend) wire() {
 		b.refreshes.ConfigChanged()
 		b.worker.Rebuild()
 	}
+	b.config.OnLoad = func(cfg *config.Entry) { b.accounts.SetCacheSize(cfg.CacheSize) }
 	b.accounts.OnChange = func(name string, before, after *account.Entry) {
 		b.refreshes.AccountChanged(name, before, after)
 		b.worker.AccountChanged(name, before, after)

@@ -65,6 +65,7 @@ func configDefaults() map[string]any {
 		"account_binding":          defaults.AccountBinding,
 		"background_refresh":       defaults.BackgroundRefresh,
 		"max_concurrent_refreshes": defaults.MaxConcurrentRefreshes,
+		"cache_size":               defaults.CacheSize,
 		"confirm_callback":         defaults.ConfirmCallback,
 		"allow_device_code":        false,
 		"request_timeout":          defaults.RequestTimeout.String(),
@@ -112,6 +113,9 @@ func storedConfigFields() map[string]*framework.FieldSchema {
 			"and keep idle accounts alive."),
 		"max_concurrent_refreshes": field(framework.TypeInt, "Ceiling for background calls to Entra "+
 			"from this mount: 1 to 256. Readers start at most 64 beside them."),
+		"cache_size": field(framework.TypeInt, "How many accounts each node keeps in memory, those read "+
+			"last: 1 to 1000000, at some 4.5 KiB each. 0 is as many as fit 64 MiB. A read of any other "+
+			"costs a read of Vault's storage."),
 		"confirm_callback": field(framework.TypeBool, "The browser callback asks the person to "+
 			"confirm before the code is redeemed."),
 		"allow_device_code": field(framework.TypeBool, "Allow device code sign-in. Microsoft advises "+
@@ -180,6 +184,7 @@ func (b *backend) handleConfigRead(ctx context.Context, _ *logical.Request, _ *f
 		"account_binding":                cfg.AccountBinding,
 		"background_refresh":             cfg.BackgroundRefresh,
 		"max_concurrent_refreshes":       cfg.MaxConcurrentRefreshes,
+		"cache_size":                     cfg.CacheSize,
 		"confirm_callback":               cfg.ConfirmCallback,
 		"allow_device_code":              cfg.AllowDeviceCode,
 		"ca_pem":                         cfg.CAPEM,
@@ -280,8 +285,12 @@ func applyConfigFields(c *config.Entry, d *framework.FieldData) {
 	if v, ok := d.GetOk("authorize_params"); ok {
 		c.AuthorizeParams = v.(map[string]string)
 	}
-	if v, ok := d.GetOk("max_concurrent_refreshes"); ok {
-		c.MaxConcurrentRefreshes = v.(int)
+	for name, field := range map[string]*int{
+		"max_concurrent_refreshes": &c.MaxConcurrentRefreshes, "cache_size": &c.CacheSize,
+	} {
+		if v, ok := d.GetOk(name); ok {
+			*field = v.(int)
+		}
 	}
 }
 

@@ -48,6 +48,8 @@ func TestConfigBadInput(t *testing.T) {
 		"login_ttl too long":           {map[string]any{"login_ttl": "61m"}, "login_ttl: "},
 		"refresh_margin zero":          {map[string]any{"refresh_margin": 0}, "refresh_margin: "},
 		"request_timeout zero":         {map[string]any{"request_timeout": 0}, "request_timeout: "},
+		"a cache of less than nothing": {map[string]any{"cache_size": -1}, "cache_size: "},
+		"a cache of everything":        {map[string]any{"cache_size": 1_000_001}, "cache_size: "},
 		"no concurrent refreshes":      {map[string]any{"max_concurrent_refreshes": 0}, "max_concurrent_refreshes: "},
 		"unknown binding":              {map[string]any{"account_binding": "everybody"}, "account_binding: "},
 		"username with an authority":   {map[string]any{"account_binding": "username"}, "account_binding: "},
@@ -172,7 +174,7 @@ func TestConfigDefaults(t *testing.T) {
 	for field, want := range map[string]any{
 		"environment": "AzurePublicCloud", "login_ttl": int64(600), "refresh_margin": int64(600),
 		"keepalive_interval": int64(86400), "keepalive_max": int64(180 * 86400), "login_max_age": int64(0),
-		"account_binding": "first_login", "background_refresh": true, "max_concurrent_refreshes": 8,
+		"account_binding": "first_login", "background_refresh": true, "max_concurrent_refreshes": 8, "cache_size": 0,
 		"confirm_callback": true, "request_timeout": int64(10), "issuer": "",
 	} {
 		if config[field] != want {
@@ -236,6 +238,31 @@ func TestConfigStorageFailures(t *testing.T) {
 		m.storage.failOn(nil)
 		if after := m.mustRead("config"); !reflect.DeepEqual(before, after) {
 			t.Errorf("%s fails: config became %v", op, after)
+		}
+	}
+}
+
+// TestCacheSize: it counts at once, and 0 is the default again.
+func TestCacheSize(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	names := []string{"alice", "bob", "carol"}
+	for _, name := range names {
+		m.login(name, name)
+	}
+	for _, test := range []struct{ size, reads int }{{0, 0}, {2, 3}, {3, 0}, {0, 0}} {
+		m.mustWrite("config", map[string]any{"cache_size": test.size})
+		for range 2 { // the first round fills the cache
+			m.storage.count("account/")
+			for _, name := range names {
+				m.mustRead("token/" + name)
+			}
+		}
+		if reads := m.storage.count("account/"); reads != test.reads {
+			t.Errorf("with cache_size %d three reads cost %d of storage, want %d", test.size, reads,
+				test.reads)
+		}
+		if got := m.mustRead("config")["cache_size"]; got != test.size {
+			t.Errorf("cache_size %d is read as %v", test.size, got)
 		}
 	}
 }

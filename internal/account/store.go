@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// cachedAccounts bounds the entries kept in memory, by count: about 6 KiB each.
-	cachedAccounts = 8192
+	// cachedBytes bounds the entries kept in memory where the config does not.
+	cachedBytes = 64 << 20
 
 	// buildReads is how many storage reads a build has under way: readers of tokens
 	// come first.
@@ -63,7 +63,7 @@ func NewStore(entries *store.Entries, roles *config.Roles, work *lifecycle.Work,
 		roles:    roles,
 		work:     work,
 		log:      log,
-		cache:    store.NewCache[*Entry](cachedAccounts),
+		cache:    store.NewCache[*Entry](store.Limit{Bytes: cachedBytes}),
 		locks:    store.NewLocks(),
 		unsaved:  newUnsaved(),
 		doubts:   newDoubts(),
@@ -90,7 +90,7 @@ func (s *Store) Read(ctx context.Context, name string) (*Entry, error) {
 			return nil, err
 		case s.cache.Mark(name) == mark:
 			if e != nil {
-				s.cache.Keep(name, e, mark)
+				s.keep(name, e, mark)
 			}
 			return e, nil
 		case ctx.Err() != nil:
@@ -98,6 +98,21 @@ func (s *Store) Read(ctx context.Context, name string) (*Entry, error) {
 		}
 		// Somebody wrote meanwhile: what storage gave may be the old entry.
 	}
+}
+
+// keep caches an entry that was just decoded and that nobody has yet.
+func (s *Store) keep(name string, e *Entry, mark uint64) {
+	e.pack()
+	s.cache.Keep(name, e, e.StoredSize(), mark)
+}
+
+// SetCacheSize bounds the accounts kept in memory: so many, or as many as fit 64 MiB for 0.
+func (s *Store) SetCacheSize(accounts int) {
+	if accounts <= 0 {
+		s.cache.SetLimit(store.Limit{Bytes: cachedBytes})
+		return
+	}
+	s.cache.SetLimit(store.Limit{Entries: accounts})
 }
 
 // load returns what is stored with what storage has not taken yet laid over it, and the
@@ -176,7 +191,8 @@ func (s *Store) changed(name string, before, after *Entry) {
 // it. It is called under the account's lock. What a reader took from storage before the
 // write was over is not cached after it.
 func (s *Store) write(ctx context.Context, name string, e *Entry, upTo uint64) error {
-	err := s.entries.Write(ctx, StoragePrefix+name, e)
+	stored := &Entry{} // what is kept shares nothing with e, which holds on to the one before
+	err := s.entries.WriteCopy(ctx, StoragePrefix+name, e, stored)
 	s.cache.Drop(name)
 	if err != nil {
 		s.doubt(name)
@@ -185,7 +201,7 @@ func (s *Store) write(ctx context.Context, name string, e *Entry, upTo uint64) e
 	mark := s.cache.Mark(name)
 	s.unsaved.drop(name, upTo, func(unsavedChange) bool { return true })
 	if !s.unsaved.has(name) { // else a reader lays it over
-		s.cache.Keep(name, e, mark)
+		s.keep(name, stored, mark)
 	}
 	return nil
 }
@@ -245,7 +261,7 @@ func (s *Store) Merge(ctx context.Context, name string, before *Entry, change fu
 		}
 		if merged != nil {
 			s.remember(name, before.Generation, change, err)
-			s.cache.Keep(name, merged, s.cache.Mark(name))
+			s.cache.Keep(name, merged, merged.StoredSize(), s.cache.Mark(name))
 			s.changed(name, before, merged)
 			return merged, nil
 		}

@@ -53,6 +53,7 @@ type Entry struct {
 	AccountBinding         string `json:"account_binding"`
 	BackgroundRefresh      bool   `json:"background_refresh"`
 	MaxConcurrentRefreshes int    `json:"max_concurrent_refreshes"`
+	CacheSize              int    `json:"cache_size"` // accounts; 0: as many as fit a size
 	ConfirmCallback        bool   `json:"confirm_callback"`
 	AllowDeviceCode        bool   `json:"allow_device_code"`
 	CAPEM                  string `json:"ca_pem"`

@@ -33,6 +33,10 @@ type Store struct {
 	// OnChange is called after the config was written or deleted on this node.
 	OnChange func()
 
+	// OnLoad is called with each config that is held in memory from now on, on any node. It
+	// calls nothing of this store.
+	OnLoad func(*Entry)
+
 	entries   *store.Entries
 	transport http.RoundTripper // of the client; nil is its own
 	writing   sync.Mutex        // one config write at a time; no reader takes it
@@ -48,6 +52,7 @@ func NewStore(entries *store.Entries, transport http.RoundTripper) *Store {
 	return &Store{
 		Roles:     newRoles(entries),
 		OnChange:  func() {},
+		OnLoad:    func(*Entry) {},
 		entries:   entries,
 		transport: transport,
 	}
@@ -87,6 +92,7 @@ func (s *Store) keep(reg *Registration) {
 	defer s.mu.Unlock()
 	if s.Generation() == reg.Generation {
 		s.current.Store(reg)
+		s.OnLoad(reg.Entry)
 	}
 }
 

@@ -32,7 +32,7 @@ type Roles struct {
 }
 
 func newRoles(entries *store.Entries) *Roles {
-	return &Roles{entries: entries, cache: store.NewCache[*Role](cachedRoles)}
+	return &Roles{entries: entries, cache: store.NewCache[*Role](store.Limit{Entries: cachedRoles})}
 }
 
 // Get returns a role from memory, else from storage; nil if there is none. It must
@@ -50,7 +50,7 @@ func (r *Roles) Get(ctx context.Context, name string) (*Role, error) {
 	if !found {
 		role = nil
 	}
-	r.cache.Keep(name, role, mark)
+	r.cache.Keep(name, role, 0, mark)
 	return role, nil
 }
 

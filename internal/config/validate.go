@@ -32,8 +32,14 @@ func (c *Entry) Validate() error {
 	if c.MaxConcurrentRefreshes < 1 || c.MaxConcurrentRefreshes > 256 {
 		return problem.Invalid("max_concurrent_refreshes: must be 1 to 256")
 	}
+	if c.CacheSize < 0 || c.CacheSize > maxCacheSize {
+		return problem.Invalid("cache_size: must be 0 to %d", maxCacheSize)
+	}
 	return c.validateBinding()
 }
+
+// maxCacheSize is some 4 GiB of accounts.
+const maxCacheSize = 1_000_000
 
 func (c *Entry) validateBinding() error {
 	switch c.AccountBinding {

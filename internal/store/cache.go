@@ -4,29 +4,45 @@ package store
 
 import (
 	"hash/maphash"
+	"sync"
 	"sync/atomic"
-
-	lru "github.com/hashicorp/golang-lru/v2"
 )
 
 // cacheStripes is how many counters stand guard over cache inserts.
 const cacheStripes = 256
 
-// Cache keeps storage entries in memory, bounded by count. What was read
-// before an entry was written or invalidated is not cached after it.
-type Cache[E any] struct {
-	entries *lru.Cache[string, E]
-	seed    maphash.Seed
-	stamps  [cacheStripes]atomic.Uint64 // by name: counts writes and invalidations
+// Limit bounds what a cache keeps.
+type Limit struct {
+	Entries int // 0: their number is not bounded
+	Bytes   int // of them as they are stored; 0: not bounded
 }
 
-// NewCache returns a cache of so many entries, at least one.
-func NewCache[E any](size int) *Cache[E] {
-	entries, err := lru.New[string, E](size)
-	if err != nil {
-		panic(err) // only for a size below 1
-	}
-	return &Cache[E]{entries: entries, seed: maphash.MakeSeed()}
+// Cache keeps storage entries in memory, those that were used last. What was read
+// before an entry was written or invalidated is not cached after it.
+type Cache[E any] struct {
+	seed   maphash.Seed
+	stamps [cacheStripes]atomic.Uint64 // by name: counts writes and invalidations
+
+	mu     sync.Mutex // guards the fields below
+	limit  Limit
+	bytes  int
+	byName map[string]*cached[E]
+	used   cached[E] // the ring of all: after it the one used last, before it the first
+}
+
+// cached is an entry in the ring.
+type cached[E any] struct {
+	name         string
+	entry        E
+	bytes        int
+	newer, older *cached[E]
+}
+
+// NewCache returns an empty cache.
+func NewCache[E any](limit Limit) *Cache[E] {
+	c := &Cache[E]{limit: limit, seed: maphash.MakeSeed(), byName: map[string]*cached[E]{}}
+	c.used.newer, c.used.older = &c.used, &c.used
+	return c
 }
 
 func (c *Cache[E]) stamp(name string) *atomic.Uint64 {
@@ -34,26 +50,78 @@ func (c *Cache[E]) stamp(name string) *atomic.Uint64 {
 }
 
 // Get returns what is cached under name.
-func (c *Cache[E]) Get(name string) (E, bool) { return c.entries.Get(name) }
+func (c *Cache[E]) Get(name string) (e E, found bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	item := c.byName[name]
+	if item == nil {
+		return e, false
+	}
+	if c.used.older != item {
+		c.unlink(item)
+		c.link(item)
+	}
+	return item.entry, true
+}
 
 // Mark is taken before a read of storage, and given to Keep with its result.
 func (c *Cache[E]) Mark(name string) uint64 { return c.stamp(name).Load() }
 
-// Keep caches e unless its entry was written or invalidated since mark.
-func (c *Cache[E]) Keep(name string, e E, mark uint64) {
-	stamp := c.stamp(name)
-	if stamp.Load() != mark {
-		return
+// Keep caches e, of so many bytes, unless its entry was written or invalidated since mark.
+func (c *Cache[E]) Keep(name string, e E, bytes int, mark uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stamp(name).Load() != mark {
+		return // and an invalidation that comes now waits to remove it
 	}
-	c.entries.Add(name, e)
-	// An invalidation between the look and the insert has left its mark by now.
-	if stamp.Load() != mark {
-		c.entries.Remove(name)
-	}
+	c.remove(name)
+	item := &cached[E]{name: name, entry: e, bytes: bytes}
+	c.byName[name] = item
+	c.bytes += bytes
+	c.link(item)
+	c.shrink()
 }
 
 // Drop forgets what is cached of name. It never waits for storage.
 func (c *Cache[E]) Drop(name string) {
 	c.stamp(name).Add(1)
-	c.entries.Remove(name)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remove(name)
+}
+
+// SetLimit changes what the cache is bounded by, now.
+func (c *Cache[E]) SetLimit(limit Limit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.limit = limit
+	c.shrink()
+}
+
+// shrink makes room, but keeps the entry used last. The caller holds mu, as for all below.
+func (c *Cache[E]) shrink() {
+	for len(c.byName) > 1 && (c.limit.Entries > 0 && len(c.byName) > c.limit.Entries ||
+		c.limit.Bytes > 0 && c.bytes > c.limit.Bytes) {
+		c.remove(c.used.newer.name)
+	}
+}
+
+func (c *Cache[E]) remove(name string) {
+	item := c.byName[name]
+	if item == nil {
+		return
+	}
+	delete(c.byName, name)
+	c.bytes -= item.bytes
+	c.unlink(item)
+}
+
+// link makes item the one used last.
+func (c *Cache[E]) link(item *cached[E]) {
+	item.newer, item.older = &c.used, c.used.older
+	item.older.newer, c.used.older = item, item
+}
+
+func (c *Cache[E]) unlink(item *cached[E]) {
+	item.newer.older, item.older.newer = item.older, item.newer
 }

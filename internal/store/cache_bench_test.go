@@ -9,16 +9,16 @@ import (
 
 // BenchmarkCache is the cache of account entries, full.
 func BenchmarkCache(b *testing.B) {
-	const cached = 8192
-	names := make([]string, 2*cached)
+	const size = 8192
+	names := make([]string, 2*size)
 	for i := range names {
 		names[i] = fmt.Sprintf("account-%06d", i)
 	}
 	e := "entry"
 	fill := func() *Cache[string] {
-		c := NewCache[string](cached)
-		for _, name := range names[:cached] {
-			c.Keep(name, e, c.Mark(name))
+		c := NewCache[string](Limit{Entries: size})
+		for _, name := range names[:size] {
+			c.Keep(name, e, 1, c.Mark(name))
 		}
 		return c
 	}
@@ -28,7 +28,7 @@ func BenchmarkCache(b *testing.B) {
 		b.ResetTimer()
 		b.RunParallel(func(pb *testing.PB) {
 			for i := 0; pb.Next(); i++ {
-				if _, ok := c.Get(names[i%cached]); !ok {
+				if _, ok := c.Get(names[i%size]); !ok {
 					b.Error("it is not cached")
 					return
 				}
@@ -41,7 +41,7 @@ func BenchmarkCache(b *testing.B) {
 		b.ResetTimer()
 		for i := 0; b.Loop(); i++ {
 			name := names[i%len(names)]
-			c.Keep(name, e, c.Mark(name))
+			c.Keep(name, e, 1, c.Mark(name))
 		}
 	})
 }

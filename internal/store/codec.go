@@ -11,19 +11,28 @@ import (
 // this one does not know, so that a rollback loses nothing. Entries embed it.
 type UnknownFields struct {
 	kept *unknown
+	size int
 }
 
 func (u *UnknownFields) unknown() **unknown { return &u.kept }
+
+func (u *UnknownFields) setSize(bytes int) { u.size = bytes }
+
+// StoredSize is how many bytes the entry had in storage when it was read, 0 for a new one. In
+// memory it takes about as much.
+func (u *UnknownFields) StoredSize() int { return u.size }
 
 // Entry is what the entries of this engine have in common: they embed UnknownFields.
 // Their JSON names carry no omitempty: an absent name is one that is not known.
 type Entry interface {
 	unknown() **unknown
+	setSize(bytes int)
 }
 
 // decode reads value at once where it is as this version writes it, as nearly always; else in
 // one pass where every field of it is known, and once more for those that are not.
 func decode(value []byte, entry Entry) error {
+	defer entry.setSize(len(value))
 	if decodePlain(value, entry) {
 		return nil
 	}

@@ -42,9 +42,20 @@ func (s *Entries) Read(ctx context.Context, key string, entry Entry) (bool, erro
 
 // Write stores entry under key.
 func (s *Entries) Write(ctx context.Context, key string, entry Entry) error {
+	return s.WriteCopy(ctx, key, entry, nil)
+}
+
+// WriteCopy stores entry under key and decodes what was stored into stored, a zero entry: a copy
+// that shares nothing with it. stored may be nil.
+func (s *Entries) WriteCopy(ctx context.Context, key string, entry, stored Entry) error {
 	value, err := encode(entry)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", key, err)
+	}
+	if stored != nil {
+		if err := decode(value, stored); err != nil {
+			return fmt.Errorf("decode %s: %w", key, err)
+		}
 	}
 	if err := s.storage.Put(ctx, &logical.StorageEntry{Key: key, Value: value}); err != nil {
 		return fmt.Errorf("write %s: %w", key, err)
