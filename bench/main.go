@@ -157,8 +157,10 @@ func (b *bench) linkPlugins(set settings, plugins string) error {
 	if err := os.Mkdir(plugins, 0o755); err != nil {
 		return err
 	}
-	if err := linkPlugin(set.baseline, plugins, "baseline"); err != nil {
-		return err
+	for _, name := range []string{"baseline", "bare"} {
+		if err := linkPlugin(set.baseline, plugins, name); err != nil {
+			return err
+		}
 	}
 	names := []string{"entra"}
 	for _, n := range b.sizes {

@@ -25,7 +25,7 @@ type contestant struct {
 
 // throughput compares the read of a fresh token with the baseline and with KV.
 func (b *bench) throughput() error {
-	b.doing("mount the engine, the baseline plugin, KV v1 and KV v2")
+	b.doing("mount the engine, the baseline plugins, KV v1 and KV v2")
 	if err := b.sim.lifetime(tokenLifetime); err != nil {
 		return err
 	}
@@ -40,9 +40,12 @@ func (b *bench) throughput() error {
 		return err
 	}
 	contestants := []*contestant{
-		{name: "engine, fresh token"}, {name: "baseline plugin"}, {name: "KV v1"}, {name: "KV v2"},
+		{name: "engine, fresh token"}, {name: "baseline plugin"}, {name: "bare plugin"},
+		{name: "KV v1"}, {name: "KV v2"},
 	}
-	for i, prefix := range []string{"entra/token/", "baseline/token/", "kv1/", "kv2/data/"} {
+	for i, prefix := range []string{
+		"entra/token/", "baseline/token/", "bare/token/", "kv1/", "kv2/data/",
+	} {
 		c := contestants[i]
 		for n := range readNames {
 			c.requests = append(c.requests, b.vault.get(prefix+accountName(n)))
@@ -74,7 +77,7 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 		return nil, err
 	}
 	for _, m := range []struct{ path, kind, version string }{
-		{"baseline", "baseline", ""}, {"kv1", "kv", "1"}, {"kv2", "kv", "2"},
+		{"baseline", "baseline", ""}, {"bare", "bare", ""}, {"kv1", "kv", "1"}, {"kv2", "kv", "2"},
 	} {
 		options := map[string]any{}
 		if m.version != "" {
@@ -84,9 +87,11 @@ func (b *bench) comparePayload() (payload []byte, err error) {
 			return nil, err
 		}
 	}
-	err = b.vault.write("baseline/token/all", map[string]any{"constant": answer.Data})
-	if err != nil {
-		return nil, err
+	for _, plugin := range []string{"baseline", "bare"} {
+		err = b.vault.write(plugin+"/token/all", map[string]any{"constant": answer.Data})
+		if err != nil {
+			return nil, err
+		}
 	}
 	for n := range readNames {
 		if err := b.vault.write("kv1/"+accountName(n), answer.Data); err != nil {
@@ -131,6 +136,9 @@ func (b *bench) compare(contestants []*contestant, connections int) error {
 		faster, slowest := ratios(contestants[0].rounds, baseline)
 		b.atLeast("fresh read / baseline, throughput", faster, 1.0, "")
 		b.atMost("fresh read / baseline, p99", slowest, 1.2, "")
+		faster, slowest = ratios(contestants[0].rounds, contestants[2].rounds)
+		b.atLeast("fresh read / bare plugin, throughput", faster, 0.95, "")
+		b.atMost("fresh read / bare plugin, p99", slowest, 1.1, "")
 	}
 	b.say("")
 	return nil

@@ -3,11 +3,15 @@
 // Command baseline is what the benchmark compares the engine with: an external
 // secrets engine on the same SDK, as an ordinary author would write it, whose
 // read returns a constant. Its cost is that of Vault and the plugin boundary.
+//
+// Run under the name "bare" it is the platform's limit: a logical.Backend without
+// the framework, see bare.go.
 package main
 
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"sync/atomic"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,8 +26,12 @@ func main() {
 	if err := meta.FlagSet().Parse(os.Args[1:]); err != nil {
 		os.Exit(2)
 	}
+	serve := factory
+	if filepath.Base(os.Args[0]) == "bare" {
+		serve = newBare
+	}
 	err := plugin.ServeMultiplex(&plugin.ServeOpts{
-		BackendFactoryFunc: factory,
+		BackendFactoryFunc: serve,
 		TLSProviderFunc:    api.VaultPluginTLSProvider(meta.GetTLSConfig()),
 	})
 	if err != nil {
