@@ -47,17 +47,19 @@ type plan struct {
 	storms int
 	idle   time.Duration
 	sizes  []int // of the scale table; the first is what the others are compared with
+
+	outageAccounts int
 }
 
 func (s settings) plan() plan {
 	p := plan{
 		rounds: 5, length: 2 * time.Second, storms: 5, idle: time.Minute,
-		sizes: []int{100, 1_000, 10_000, 100_000},
+		sizes: []int{100, 1_000, 10_000, 100_000}, outageAccounts: 10_000,
 	}
 	if s.quick {
 		p = plan{
 			rounds: 3, length: time.Second, storms: 2, idle: 10 * time.Second,
-			sizes: []int{100, 1_000, 10_000},
+			sizes: []int{100, 1_000, 10_000}, outageAccounts: 1_000,
 		}
 	}
 	if s.idle > 0 {
@@ -82,7 +84,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.StringVar(&s.profiles, "profile", "",
 		"`directory` for CPU and heap profiles; needs an engine built with -tags profile")
 	flags.Var(&s.sections, "only", "`sections` to run, separated by commas: "+
-		"throughput, storm, background, scale (default all)")
+		"throughput, storm, outage, background, scale (default all)")
 	if err := flags.Parse(args); err != nil {
 		return s, err
 	}

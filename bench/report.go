@@ -22,6 +22,7 @@ var sections = []struct {
 }{
 	{"throughput", (*bench).throughput},
 	{"storm", (*bench).storm},
+	{"outage", (*bench).outage},
 	{"background", (*bench).background},
 	{"scale", (*bench).scale},
 }

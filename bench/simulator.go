@@ -113,6 +113,39 @@ func (s *simulator) latency(d time.Duration) error {
 	}, nil)
 }
 
+// throttle refuses refreshes above a rate, and delays all, from now on until latency(0). It returns
+// the id of the fault that refuses.
+func (s *simulator) throttle(perSecond int, retryAfter, delay time.Duration) (id int, err error) {
+	var answer struct {
+		ID int `json:"id"`
+	}
+	err = s.control(http.MethodPost, "faults", map[string]any{
+		"endpoint": "token", "grant_type": "refresh_token", "above_per_second": perSecond,
+		"status": http.StatusTooManyRequests, "delay": delay.String(),
+		"retry_after": fmt.Sprint(int(retryAfter.Seconds())),
+	}, &answer)
+	if err != nil {
+		return 0, err
+	}
+	return answer.ID, s.control(http.MethodPost, "faults", map[string]any{
+		"endpoint": "token", "grant_type": "refresh_token", "delay": delay.String(),
+	}, nil)
+}
+
+// fired is how many requests have met a fault.
+func (s *simulator) fired(id int) (int, error) {
+	var script []struct{ ID, Fired int }
+	if err := s.control(http.MethodGet, "faults", nil, &script); err != nil {
+		return 0, err
+	}
+	for _, fault := range script {
+		if fault.ID == id {
+			return fault.Fired, nil
+		}
+	}
+	return 0, fmt.Errorf("the simulator has no fault %d", id)
+}
+
 // refreshes is how many refresh token grants were asked for so far.
 func (s *simulator) refreshes() (int, error) {
 	var state struct {

@@ -50,6 +50,9 @@ type Fault struct {
 	After int `json:"after,omitempty"`
 	Times int `json:"times,omitempty"`
 
+	// AbovePerSecond lets so many matching requests of each second pass, as a throttle does.
+	AbovePerSecond int `json:"above_per_second,omitempty"`
+
 	// AfterProcessing lets the request take effect first: a refresh token is
 	// rotated, a code is used up, and then the client gets the fault.
 	AfterProcessing bool `json:"after_processing,omitempty"`
@@ -125,8 +128,8 @@ func (f Fault) validate() error {
 		return fmt.Errorf("no kind of ID token %q", f.IDToken.Kind)
 	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("status %d is not one of an answer", f.Status)
-	case f.After < 0, f.Times < 0, f.BodySize < 0:
-		return errors.New("after, times and body_size must not be negative")
+	case f.After < 0, f.Times < 0, f.BodySize < 0, f.AbovePerSecond < 0:
+		return errors.New("after, times, body_size and above_per_second must not be negative")
 	}
 	return nil
 }
@@ -144,6 +147,18 @@ type scriptedFault struct {
 	id    int
 	seen  int
 	fired int
+
+	second time.Time // that requests are counted in, for AbovePerSecond
+	passed int
+}
+
+// passes reports whether the request is one of those that AbovePerSecond lets pass.
+func (f *scriptedFault) passes(now time.Time) bool {
+	if second := now.Truncate(time.Second); !second.Equal(f.second) {
+		f.second, f.passed = second, 0
+	}
+	f.passed++
+	return f.passed <= f.AbovePerSecond
 }
 
 func newFaultScript() *FaultScript { return &FaultScript{} }
@@ -216,7 +231,7 @@ func (f *FaultScript) take(r Request) *Fault {
 			continue
 		}
 		fault.seen++
-		if fault.seen <= fault.After {
+		if fault.seen <= fault.After || fault.passes(time.Now()) {
 			continue
 		}
 		fault.fired++

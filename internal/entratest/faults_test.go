@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"vault-plugin-secrets-entra/internal/entratest"
@@ -306,5 +307,31 @@ func TestFaultAtDiscovery(t *testing.T) {
 		if resp.StatusCode != want {
 			t.Errorf("status %d, want %d", resp.StatusCode, want)
 		}
+	}
+}
+
+// TestThrottle: a fault can let so many requests of each second pass.
+func TestThrottle(t *testing.T) { synctest.Test(t, testThrottle) }
+
+func testThrottle(t *testing.T) {
+	sim := entratest.New(entratest.Options{})
+	defer sim.Close()
+	id := sim.Faults.Add(entratest.Fault{Status: 429, AbovePerSecond: 3})
+	client := http.Client{Transport: sim.Transport()}
+	for range 2 {
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second)))
+		for i := range 5 {
+			resp, err := client.Get(sim.Authority() + "/.well-known/openid-configuration")
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if met := resp.StatusCode == 429; met != (i >= 3) {
+				t.Errorf("request %d of a second: status %d", i, resp.StatusCode)
+			}
+		}
+	}
+	if n := sim.Faults.Fired(id); n != 4 {
+		t.Errorf("fired %d times, want 4", n)
 	}
 }
