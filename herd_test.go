@@ -100,21 +100,9 @@ func newHerdMount(t *testing.T, accounts int, fresh func(i int) bool, authority 
 	t.Helper()
 	m := &mount{t: t, storage: newTestStorage(), system: newTestSystem(), log: &testLog{},
 		events: &testEvents{}, transport: authority}
-	cfg := config.NewEntry()
-	cfg.ClientID, cfg.TenantID = herdClient, herdTenant
 	entries, now := store.New(m.storage.Storage), time.Now()
 	for i := range accounts {
-		left := -time.Minute
-		if fresh(i) {
-			left = 24 * time.Hour
-		}
-		e := account.NewEntry(now)
-		user := entra.Identity{Issuer: "i", Subject: "s", TenantID: herdTenant,
-			ObjectID: fmt.Sprintf("oid-%d", i), Username: "u"}
-		e.SignIn(&entra.SignIn{User: user, Tokens: entra.Tokens{
-			AccessToken: "old", TokenType: "Bearer", RefreshToken: "first", Scope: "User.Read",
-			Obtained: now.Add(-time.Hour), Expiry: now.Add(left),
-		}}, []string{"User.Read"}, cfg, account.WithoutCredential, now)
+		e := herdEntry(i, fresh(i), now)
 		if err := entries.Write(t.Context(), account.StoragePrefix+herdName(i), e); err != nil {
 			t.Fatal(err)
 		}
@@ -134,6 +122,26 @@ func newHerdMount(t *testing.T, accounts int, fresh func(i int) bool, authority 
 	}
 	t.Cleanup(func() { made.Cleanup(context.Background()) })
 	return m
+}
+
+// herdEntry is an account that signed in an hour ago; its token is good for a day, or has ended.
+func herdEntry(i int, fresh bool, now time.Time) *account.Entry {
+	cfg := config.NewEntry()
+	cfg.ClientID, cfg.TenantID = herdClient, herdTenant
+	left := -time.Minute
+	if fresh {
+		left = 24 * time.Hour
+	}
+	e := account.NewEntry(now)
+	e.SignIn(&entra.SignIn{
+		User: entra.Identity{Issuer: "i", Subject: "s", TenantID: herdTenant,
+			ObjectID: fmt.Sprintf("oid-%d", i), Username: "u"},
+		Tokens: entra.Tokens{
+			AccessToken: "old", TokenType: "Bearer", RefreshToken: "first", Scope: "User.Read",
+			Obtained: now.Add(-time.Hour), Expiry: now.Add(left),
+		},
+	}, []string{"User.Read"}, cfg, account.WithoutCredential, now)
+	return e
 }
 
 func herdName(i int) string { return fmt.Sprintf("account-%06d", i) }
