@@ -312,6 +312,28 @@ func testTokensInUseGoFirst(t *testing.T) {
 	}
 }
 
+// TestTokenInUseIsNotSpread: a keep-alive that is overdue, too, does not put off a token that
+// somebody reads.
+func TestTokenInUseIsNotSpread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testTokenInUseIsNotSpread)
+}
+
+func testTokenInUseIsNotSpread(t *testing.T) {
+	m := withRoles(t, entratest.Options{})
+	m.mustWrite("config", map[string]any{"keepalive_interval": "10h"})
+	m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
+	m.mustRead("token/alice")
+	outage := m.refreshFault(entratest.Fault{Status: 503})
+	time.Sleep(12 * time.Hour)
+	m.sim.Faults.Remove(outage)
+	m.sim.ResetCounts()
+	time.Sleep(3 * time.Minute) // the longest pause, and the refresh
+	if n := m.sim.Count(entratest.Match{Scope: "User.Read"}); n != 1 {
+		t.Errorf("the token in use was refreshed %d times within 3 minutes after an outage", n)
+	}
+}
+
 // TestKeepaliveUsesWhatWorks: wrong default scopes do not end an account that is read
 // by a role.
 func TestKeepaliveUsesWhatWorks(t *testing.T) {

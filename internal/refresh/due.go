@@ -47,13 +47,13 @@ func (w *Worker) nextDue(name string, e *account.Entry, scopes roleScopes, now t
 	}
 	var next task
 	for _, t := range w.tasks(name, e, reg.Entry, scopes, now, jitter(name, e.RefreshTokenTime)) {
+		if t.urgency == idle && t.at.Before(now) { // a token in use is not put off by that
+			spread := min(reg.KeepaliveInterval/10, maxSpread)
+			t.at = now.Add(time.Duration(jitter(name, now) * float64(spread)))
+		}
 		if next.at.IsZero() || t.at.Before(next.at) {
 			next = t
 		}
-	}
-	if next.urgency == idle && !next.at.IsZero() && next.at.Before(now) {
-		spread := min(reg.KeepaliveInterval/10, maxSpread)
-		next.at = now.Add(time.Duration(jitter(name, now) * float64(spread)))
 	}
 	return next
 }
