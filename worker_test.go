@@ -334,6 +334,43 @@ func testTokenInUseIsNotSpread(t *testing.T) {
 	}
 }
 
+// TestRoleComesBack: an account that only a deleted role could keep alive is kept alive by it
+// once it is there again, and by one whose scopes were corrected.
+func TestRoleComesBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ leave, comeBack func(*mount) }{
+		"deleted": {
+			func(m *mount) { m.mustDo(logical.DeleteOperation, "roles/mail", nil) },
+			func(m *mount) { m.mustWrite("roles/mail", map[string]any{"scopes": "Mail.Read"}) },
+		},
+		"refused": {
+			func(m *mount) {
+				m.mustWrite("roles/mail", map[string]any{"scopes": "Files.Read"})
+				_, _ = m.read("token/alice/mail")
+			},
+			func(m *mount) { m.mustWrite("roles/mail", map[string]any{"scopes": "Mail.Read"}) },
+		},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			m := withRoles(t, entratest.Options{})
+			m.loginWith("alice", "alice", map[string]any{"roles": "mail"})
+			m.mustRead("token/alice/mail")
+			for _, scope := range []string{"User.Read", "Files.Read"} {
+				m.refreshFault(entratest.Fault{Match: entratest.Match{Scope: scope}, AADSTS: 65001})
+			}
+			_, _ = m.readDue("alice")
+			test.leave(m)
+			time.Sleep(3 * 24 * time.Hour) // there is nothing to keep it alive with
+			before := m.entry("alice").RefreshTokenTime
+			test.comeBack(m)
+			time.Sleep(3 * 24 * time.Hour)
+			if !m.entry("alice").RefreshTokenTime.After(before) {
+				t.Error("the account is not kept alive")
+			}
+		})
+	}
+}
+
 // TestKeepaliveUsesWhatWorks: wrong default scopes do not end an account that is read
 // by a role.
 func TestKeepaliveUsesWhatWorks(t *testing.T) {

@@ -17,6 +17,10 @@ import (
 // are all due at once.
 const maxSpread = time.Hour
 
+// roleRetry is how often the background looks whether a role can keep an account alive again
+// that nothing can just now: it may have been deleted and written anew, or its scopes corrected.
+const roleRetry = time.Hour
+
 // task is a token that the background refreshes at a time.
 type task struct {
 	role    string
@@ -107,6 +111,9 @@ func (w *Worker) tasks(name string, e *account.Entry, cfg *config.Entry, scopes 
 		if t := (task{role, later(at, until), idle}); !never && (keepalive == nil || t.at.Before(keepalive.at)) {
 			keepalive = &t
 		}
+	}
+	if keepalive == nil && len(e.Roles) > 0 {
+		keepalive = &task{"", now.Add(roleRetry), idle}
 	}
 	if keepalive != nil {
 		tasks = append(tasks, *keepalive)
