@@ -17,6 +17,9 @@ import (
 // blockedFor is how long the engine takes a policy's refusal at its word.
 const blockedFor = time.Hour
 
+// rolesLookedAt is how often the engine looks whether a role keeps an account alive again.
+const rolesLookedAt = time.Hour
+
 // storedAccount is an account as storage holds it.
 type storedAccount struct {
 	name         string
@@ -59,11 +62,15 @@ func (w *world) aftermath() {
 	w.regroup()
 	w.mu.Lock()
 	w.judgeStored()
+	w.judgeMarked()
 	w.mu.Unlock()
-	if w.plan.outage {
+	if w.plan.outage && !w.plan.idleFirst {
 		w.longOutage()
 	}
 	w.mend()
+	if w.plan.idleFirst {
+		w.longOutage()
+	}
 	mended := w.now()
 	w.waitForKeepalive(mended)
 	w.readAll()
@@ -72,6 +79,21 @@ func (w *world) aftermath() {
 	for key := range w.storage.entries {
 		if strings.HasPrefix(key, "login/") {
 			w.violated("unswept: %s is still there", w.storage.alias(key))
+		}
+	}
+	w.judgeBounds()
+}
+
+// judgeBounds looks for what a write should have dropped from the accounts' entries. The caller
+// holds mu.
+func (w *world) judgeBounds() {
+	for _, a := range w.storedAccounts() {
+		wrote := w.storage.wrote[accountPrefix+a.name] - answerLimit // it may have taken its time
+		for role, t := range a.Tokens {
+			if role != "" && t.Expiry.Before(w.start.Add(wrote)) {
+				w.violated("bounds: account %s was written at %s with a token of %s that ended at %s",
+					a.name, w.storage.wrote[accountPrefix+a.name], role, t.Expiry.Sub(w.start))
+			}
 		}
 	}
 }
@@ -183,6 +205,13 @@ func (w *world) usable(a *storedAccount) bool {
 	return f != nil && !f.revoked && !f.person && f.excused == "" && f.client == clients[0]
 }
 
+const (
+	// idleCalls is how many storage calls the background makes at most after a config write,
+	// and idleCallsAnHour while nobody asks: keep-alives every ten minutes.
+	idleCalls       = 100
+	idleCallsAnHour = 300
+)
+
 // waitForKeepalive lets time pass until the refresh token of every account must have been used,
 // and looks whether it was.
 func (w *world) waitForKeepalive(mended time.Duration) {
@@ -201,13 +230,21 @@ func (w *world) waitForKeepalive(mended time.Duration) {
 		if at, was := a.family.refused[""]; was {
 			by = max(by, at+blockedFor)
 		}
+		if _, refused := a.family.refused[defaultScopes]; refused || w.plan.badDefault {
+			by += rolesLookedAt
+		}
 		late[a.name] = by + w.plan.keepalive*13/10 + 5*time.Minute
 		last = max(last, late[a.name])
 	}
+	node, before, began := w.active, w.active.total, w.now()
 	w.mu.Unlock()
 	time.Sleep(max(last-w.now(), 10*time.Minute))
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if n, took := node.total-before, w.now()-began; float64(n) > idleCalls+idleCallsAnHour*took.Hours() {
+		w.violated("spins: the background of %s made %d storage calls in %s while nobody asked",
+			node.name, n, took)
+	}
 	for _, a := range all {
 		if by, must := late[a.name]; must && a.family.lastUsed < mended && w.usable(a) {
 			w.violated("unscheduled: account %s was last used at %s, mended at %s, and is not kept "+
@@ -223,16 +260,20 @@ func (w *world) keptAlive(a *storedAccount) bool {
 		return true
 	}
 	var entry struct {
-		Roles    []string                   `json:"roles"`
-		Refusals map[string]json.RawMessage `json:"refusals"`
+		Roles    []string `json:"roles"`
+		Refusals map[string]*struct {
+			Scopes []string `json:"scopes"`
+		} `json:"refusals"`
 	}
 	if json.Unmarshal(w.storage.entries[accountPrefix+a.name], &entry) != nil {
 		return false
 	}
 	for _, role := range entry.Roles {
 		scopes := w.roleScopes(role)
-		if _, refused := a.family.refused[scopes]; scopes != "" && !refused &&
-			a.family.worked[scopes] && entry.Refusals[role] == nil {
+		_, refused := a.family.refused[scopes]
+		stored := entry.Refusals[role]
+		if scopes != "" && !refused && a.family.worked[scopes] &&
+			(stored == nil || stored.Scopes != nil && strings.Join(stored.Scopes, " ") != scopes) {
 			return true
 		}
 	}
@@ -285,36 +326,5 @@ func (w *world) readAll() {
 		w.mu.Lock()
 		w.violated("index: incomplete at the end: %s", resp.Warnings)
 		w.mu.Unlock()
-	}
-}
-
-const (
-	outageBefore = 10 * time.Minute
-	outageCalls  = 30 // minutes that calls are counted in
-)
-
-// longOutage counts what the background asks of an authority that does not answer, or refuses
-// the client, while every token is in use.
-func (w *world) longOutage() {
-	w.mu.Lock()
-	all, weather := w.storedAccounts(), pick(w.roll(newCaller("outage"), ""), refuses, badClient)
-	w.mu.Unlock()
-	for i, a := range all {
-		w.ask(1300+i, newCaller(fmt.Sprintf("outage %d", i)), operation{kind: "read", account: a.name},
-			w.active)
-	}
-	w.mu.Lock()
-	w.authority.weather, w.authority.until = weather, w.now()+48*time.Hour
-	w.mu.Unlock()
-	time.Sleep(w.plan.tokenLife + outageBefore)
-	w.mu.Lock()
-	before := len(w.authority.background)
-	w.mu.Unlock()
-	time.Sleep(outageCalls * time.Minute)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if calls := len(w.authority.background) - before; calls > 2*outageCalls+10 {
-		w.violated("storm: the background called %d times in %d minutes while the authority %s",
-			calls, outageCalls, weather)
 	}
 }

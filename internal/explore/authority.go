@@ -63,9 +63,10 @@ type authority struct {
 	codes    map[string]*code
 	sent     []*exchange // under way
 
-	calls          int             // that were ever made
-	background     []time.Duration // when the background called
-	clientRefusals []clientRefusal
+	calls          int // that were ever made
+	background     []backgroundCall
+	clientRefusals []clientRefusal // that arrived
+	refusedClients int             // how many there were
 }
 
 // family is all that came from one sign-in.
@@ -107,6 +108,12 @@ type accessToken struct {
 type code struct {
 	user, client, nonce string
 	begun               *run
+}
+
+// backgroundCall is a token request that nobody waits for.
+type backgroundCall struct {
+	at     time.Duration
+	family *family
 }
 
 // exchange is a token request under way.
@@ -189,7 +196,8 @@ type reply struct {
 	retryAfter time.Duration
 	token      *refreshToken // that it brings
 	family     *family
-	refused    bool // the client
+
+	clientRefusal int // its number, 0 for any other answer
 }
 
 func refusal(status int, word string, aadsts int) *reply {
@@ -204,9 +212,7 @@ func refusal(status int, word string, aadsts int) *reply {
 // token is the token endpoint. The caller holds mu.
 func (a *authority) token(form url.Values, i *instance, by *run) *reply {
 	if a.clientRefused(form) {
-		r := refusal(http.StatusUnauthorized, "invalid_client", 7000215)
-		r.refused = true
-		return r
+		return a.refuseClient()
 	}
 	if form.Get("grant_type") == "authorization_code" {
 		return a.redeem(form, by)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 )
@@ -36,6 +35,14 @@ func (w *world) judge(r *run, resp *logical.Response, err error) {
 	case "list":
 		if r.ok && len(resp.Warnings) == 0 {
 			w.judgeList(r, resp)
+		}
+	case "read config":
+		if r.ok && resp != nil {
+			w.judgeClientError(r, resp)
+		}
+	case "complete":
+		if r.ok {
+			w.judgeEvicted(r)
 		}
 	}
 	refreshed := r.kind == "read" || r.kind == "refresh"
@@ -78,6 +85,9 @@ func of(account string, kinds ...string) func(*run) bool {
 	return func(q *run) bool { return q.account == account && slices.Contains(kinds, q.kind) }
 }
 
+// leastTTL is the least ttl in seconds that the Vault Secrets Operator takes for no error.
+const leastTTL = 3
+
 // judgeToken holds a served token to the authority's books and to what was done before.
 func (w *world) judgeToken(r *run, resp *logical.Response) {
 	text, _ := resp.Data["access_token"].(string)
@@ -93,6 +103,9 @@ func (w *world) judgeToken(r *run, resp *logical.Response) {
 	if resp.Data["object_id"] != "oid-"+f.user || resp.Data["client_id"] != f.client {
 		w.violated("another's: %s says %v of client %v, and the token is %s's of %s", r,
 			resp.Data["object_id"], resp.Data["client_id"], f.user, f.client)
+	}
+	if ttl, _ := resp.Data["ttl"].(int64); ttl < leastTTL {
+		w.violated("ttl: %s was answered ttl %d", r, ttl)
 	}
 	switches := of(r.account, "disable", "enable", "delete")
 	if last := w.settled(r, key, switches); last != nil && last.kind == "disable" {
@@ -173,31 +186,4 @@ func (w *world) judgeList(r *run, resp *logical.Response) {
 			w.violated("index: %s shows account %s after %s", r, account, d)
 		}
 	}
-}
-
-// clientRefusal is a request that the authority refused the client of.
-type clientRefusal struct {
-	at   *instance
-	sent time.Duration
-}
-
-func (w *world) noteClientRefused(i *instance, sent time.Duration) {
-	w.authority.clientRefusals = append(w.authority.clientRefusals, clientRefusal{i, sent})
-}
-
-// judgeClientRejected holds a refusal to the config as it is: one of an earlier config has
-// nothing to say after a config write.
-func (w *world) judgeClientRejected(r *run) {
-	var last *run
-	for _, q := range w.runs {
-		if q.kind == "config" && r.visible(q, "config") && (last == nil || q.end > last.end) {
-			last = q
-		}
-	}
-	if last == nil || slices.ContainsFunc(w.authority.clientRefusals, func(c clientRefusal) bool {
-		return c.at == r.at && c.sent >= last.begin
-	}) {
-		return
-	}
-	w.violated("old registration: %s was answered %q, after %s", r, r.text, last)
 }

@@ -37,6 +37,9 @@ type instance struct {
 	pending map[string][]*invalidation // by key, the oldest first
 	second  time.Duration              // the one that calls are counted in
 	calls   int
+	total   int // of storage calls of the background
+
+	lastToken time.Duration // when the authority last gave it a token
 }
 
 // invalidation is a key that another node changed, until this one is told.
@@ -101,6 +104,7 @@ func (i *instance) count(background bool) {
 	if !background {
 		return
 	}
+	i.total++
 	if now := i.w.now().Truncate(time.Second); now != i.second {
 		i.second, i.calls = now, 0
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
@@ -27,6 +28,7 @@ type run struct {
 	text  string // of an error
 
 	called bool // Entra, by itself
+	login  *run // that it completes
 
 	blind map[string]time.Duration // by key: since when this node is not told of changes
 }
@@ -53,6 +55,8 @@ func (w *world) perform(id int, o operation) {
 	w.note(fmt.Sprintf("#%d", id), o.String(), "")
 	w.mu.Unlock()
 	switch o.kind {
+	case "crowd":
+		w.background(func() { w.crowd(id, o) })
 	case "failover":
 		w.background(func() { w.failover(o.arg, o.length) })
 	case "storm", "entra", "block", "unblock", "no consent", "consent", "revoke", "new secret",
@@ -78,8 +82,9 @@ func (w *world) happen(o operation) {
 	a, now := w.authority, w.now()
 	switch o.kind {
 	case "storm":
-		w.storage.storm = storm{now + o.length, o.arg == "hangs" || o.arg == "hangs on writes",
-			o.arg == "refuses writes" || o.arg == "hangs on writes"}
+		w.storage.storm = storm{until: now + o.length,
+			hangs:      o.arg == "hangs" || o.arg == "hangs on writes",
+			writesOnly: o.arg == "refuses writes" || o.arg == "hangs on writes"}
 	case "entra":
 		a.weather, a.until = o.arg, now+o.length
 		a.retryAfter = []time.Duration{5 * time.Second, time.Minute, time.Hour}[o.number%3]
@@ -248,6 +253,10 @@ func (w *world) callback(r *run, req *logical.Request) bool {
 		return false
 	}
 	l := of[len(of)-1-min(r.number%4, len(of)-1)%len(of)]
+	if at := slices.IndexFunc(of, func(l *loginURL) bool { return l.begun.id == r.id }); at >= 0 {
+		l = of[at] // the first of this operation
+	}
+	r.login = l.begun
 	text := fmt.Sprintf("code-%d", r.id)
 	w.authority.codes[text] = &code{user: r.user, client: l.client, nonce: l.nonce, begun: l.begun}
 	req.Path = "callback/" + r.account

@@ -30,6 +30,8 @@ type plan struct {
 	rewriteRoles  bool
 	badDefault    bool // the config's default scopes stay refused
 	outage        bool // a long outage before everything is mended
+	idleFirst     bool // in which some accounts have no readers
+	newer         bool // a newer version wrote the accounts before the turbulence
 }
 
 // operation is one thing that somebody does.
@@ -84,7 +86,9 @@ func newPlan(seed uint64) *plan {
 		},
 		rewriteRoles: r.IntN(3) == 0,
 		outage:       r.IntN(8) == 0,
+		newer:        r.IntN(8) == 0,
 	}
+	p.idleFirst = p.outage && r.IntN(2) == 0
 	p.setUp(r)
 	p.calm = len(p.operations)
 	p.turbulence(r, 12+r.IntN(28))
@@ -196,6 +200,10 @@ var kinds = []weighted{
 		return o
 	}},
 	{1, is("cancel")},
+	{1, func(r *rand.Rand, o operation) operation {
+		o.kind, o.user = "crowd", usualUser(r, o.account)
+		return o
+	}},
 	{5, func(r *rand.Rand, o operation) operation {
 		o.kind, o.user = "import", usualUser(r, o.account)
 		return o
@@ -224,7 +232,10 @@ var kinds = []weighted{
 		return o
 	}},
 	{1, is("new secret")},
-	{1, is("read config")},
+	{3, func(r *rand.Rand, o operation) operation {
+		o.kind, o.standby = "read config", r.IntN(3) == 0
+		return o
+	}},
 	{2, is("list")},
 	{1, func(r *rand.Rand, o operation) operation {
 		o.kind, o.standby = "account", r.IntN(3) == 0
@@ -267,6 +278,7 @@ var kinds = []weighted{
 // describe is the plan's first line in a trace.
 func (p *plan) describe() string {
 	return fmt.Sprintf("%s, tokens live %s, keep-alive %s, margin %s, %+v, then config %v, "+
-		"roles %v, bad default %v, outage %v", p.rotation, p.tokenLife, p.keepalive, p.margin,
-		p.climate, p.rewriteConfig, p.rewriteRoles, p.badDefault, p.outage)
+		"roles %v, bad default %v, outage %v, idle %v, newer %v", p.rotation, p.tokenLife, p.keepalive,
+		p.margin, p.climate, p.rewriteConfig, p.rewriteRoles, p.badDefault, p.outage, p.idleFirst,
+		p.newer)
 }

@@ -32,6 +32,8 @@ type storm struct {
 	until      time.Duration
 	hangs      bool
 	writesOnly bool
+
+	deletesOnly bool
 }
 
 func newStorage() *storage {
@@ -148,9 +150,14 @@ func (v view) weather(ctx context.Context, f fate, op string) bool {
 	v.w.mu.Lock()
 	s := v.w.storage.storm
 	wait := s.until - v.w.now()
-	hangs := s.hangs && (!s.writesOnly || writes(op)) && !v.i.dead
+	hangs := s.hangs && s.hits(op) && !v.i.dead
 	v.w.mu.Unlock()
 	return !hangs || sleep(ctx, wait+f.before) // not all at the same moment
+}
+
+// hits reports whether the storm is one for this kind of call.
+func (s storm) hits(op string) bool {
+	return (!s.writesOnly || writes(op)) && (!s.deletesOnly || op == "delete")
 }
 
 func writes(op string) bool { return op == "put" || op == "delete" }
@@ -163,7 +170,7 @@ func (v view) trouble(f fate, op string) error {
 		return errGone
 	case writes(op) && !v.i.mayWrite():
 		return logical.ErrReadOnly
-	case !s.hangs && v.w.now() < s.until && (!s.writesOnly || writes(op)):
+	case !s.hangs && v.w.now() < s.until && s.hits(op):
 		return errStorage
 	case f.fails:
 		return errStorage

@@ -81,10 +81,11 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	if answer.token != nil {
-		answer.token.given = t.i
+		answer.token.given, t.i.lastToken = t.i, w.now()
 	}
-	if answer.refused {
-		w.noteClientRefused(t.i, sentAt)
+	if answer.clientRefusal > 0 && ctx.Err() == nil {
+		w.authority.clientRefusals = append(w.authority.clientRefusals,
+			clientRefusal{t.i, answer.clientRefusal, sentAt, w.now()})
 	}
 	return answer.response(req), nil
 }
@@ -158,7 +159,7 @@ func (a *authority) depart(i *instance, form url.Values, background bool) *excha
 				t.family.number)
 		}
 		if background {
-			a.background = append(a.background, a.w.now())
+			a.background = append(a.background, backgroundCall{a.w.now(), t.family})
 		}
 		if i.dead {
 			t.family.forgive("a node that was killed spends its token")

@@ -43,6 +43,7 @@ type world struct {
 	runs      []*run
 	logins    []*loginURL
 	events    []event
+	marked    []string      // accounts that a newer version wrote
 	writing   chan struct{} // one config write at a time, as a mutex would not let time move
 	busy      sync.WaitGroup
 }
@@ -110,6 +111,9 @@ func (w *world) play() {
 			w.busy.Wait()
 			w.mu.Lock()
 			w.climate = w.plan.climate
+			if w.plan.newer {
+				w.newerVersion()
+			}
 			w.mu.Unlock()
 		}
 		if w.options.Skip[i] {
