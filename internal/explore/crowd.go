@@ -40,7 +40,8 @@ func (w *world) crowd(id int, o operation) {
 func (w *world) judgeEvicted(r *run) {
 	newer := 0
 	for _, l := range w.logins {
-		if l.account == r.account && l.begun.begin > r.login.end && l.begun.end < r.begin {
+		if l.account == r.account && l.begun != r.login &&
+			l.begun.begin >= r.login.end && l.begun.end <= r.begin {
 			newer++
 		}
 	}

@@ -14,9 +14,13 @@ const (
 	outageBefore = 10 * time.Minute
 	outageCalls  = 30 // minutes that calls are counted in
 
+	// outageReads is how many storage calls the background makes in that time at most: a few
+	// for each probe of the authority, none for accounts that wait.
+	outageReads = 300
+
 	// recovery is how long after an outage a token in use is refreshed at the latest: the
-	// longest pause of the mount and of the token, and the call itself.
-	recovery = 3 * time.Minute
+	// longest pause, of the mount and of the token, and the call itself.
+	recovery = 90 * time.Second
 )
 
 // longOutage counts what the background asks of an authority that does not answer, or refuses
@@ -42,7 +46,7 @@ func (w *world) longOutage() {
 	w.mu.Unlock()
 	time.Sleep(w.plan.tokenLife + outageBefore)
 	w.mu.Lock()
-	before := len(w.authority.background)
+	before, node, total := len(w.authority.background), w.active, w.active.total
 	w.mu.Unlock()
 	time.Sleep(outageCalls * time.Minute)
 	w.mu.Lock()
@@ -50,6 +54,10 @@ func (w *world) longOutage() {
 	if len(calls) > 2*outageCalls+10 {
 		w.violated("storm: the background called %d times in %d minutes while the authority %s",
 			len(calls), outageCalls, weather)
+	}
+	if n := node.total - total; n > outageReads {
+		w.violated("spins: the background made %d storage calls in %d minutes while the authority %s",
+			n, outageCalls, weather)
 	}
 	kept := used != nil && !used.revoked && !used.person && used.excused == "" &&
 		slices.ContainsFunc(calls, func(c backgroundCall) bool { return c.family == used })

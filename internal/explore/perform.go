@@ -64,8 +64,29 @@ func (w *world) perform(id int, o operation) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.happen(o)
+	case "config":
+		w.background(func() {
+			w.request(id, o)
+			w.lookAtConfig(id)
+		})
 	default:
 		w.background(func() { w.request(id, o) })
+	}
+}
+
+// lookAtConfig reads the config a while after it was written: what arrives meanwhile was asked
+// under the one before.
+func (w *world) lookAtConfig(id int) {
+	who := newCaller(fmt.Sprintf("#%d look", id))
+	w.mu.Lock()
+	wait := between(w.roll(who, "wait"), 0, 10*time.Second)
+	w.mu.Unlock()
+	time.Sleep(wait)
+	w.mu.Lock()
+	at := w.active
+	w.mu.Unlock()
+	if at != nil {
+		w.ask(id, who, operation{kind: "read config"}, at)
 	}
 }
 

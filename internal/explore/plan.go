@@ -88,7 +88,9 @@ func newPlan(seed uint64) *plan {
 		outage:       r.IntN(8) == 0,
 		newer:        r.IntN(8) == 0,
 	}
-	p.idleFirst = p.outage && r.IntN(2) == 0
+	if p.idleFirst = p.outage && r.IntN(2) == 0; p.idleFirst {
+		p.keepalive = 40 * time.Minute // overdue when the outage ends, and spread by then
+	}
 	p.setUp(r)
 	p.calm = len(p.operations)
 	p.turbulence(r, 12+r.IntN(28))
