@@ -45,6 +45,7 @@ type operation struct {
 	number  int
 	length  time.Duration
 	standby bool // asked of the node that may not write
+	due     bool // once the account's token is due
 }
 
 // String is the operation as a trace shows it.
@@ -57,6 +58,9 @@ func (o operation) String() string {
 	}
 	if o.length > 0 {
 		parts = append(parts, "for "+o.length.Round(time.Millisecond).String())
+	}
+	if o.due {
+		parts = append(parts, "once it is due")
 	}
 	if o.standby {
 		parts = append(parts, "at the standby")
@@ -189,6 +193,10 @@ var kinds = []weighted{
 	{22, func(r *rand.Rand, o operation) operation {
 		o.kind, o.role = "read", pick(r, "", "", "", "r1", "r2")
 		o.standby = r.IntN(4) == 0
+		return o
+	}},
+	{5, func(r *rand.Rand, o operation) operation {
+		o.kind, o.due = "read", true
 		return o
 	}},
 	{7, func(r *rand.Rand, o operation) operation {

@@ -120,6 +120,9 @@ func (w *world) play() {
 			continue
 		}
 		time.Sleep(o.wait)
+		if o.due {
+			w.awaitDue(o.account)
+		}
 		w.perform(i, o)
 	}
 	w.settle()
@@ -127,6 +130,20 @@ func (w *world) play() {
 		w.aftermath()
 	}
 	w.end(goroutines)
+}
+
+// awaitDue waits until the account's token is due, if it has one that is fresh: whoever reads a
+// fresh token calls nobody.
+func (w *world) awaitDue(name string) {
+	w.mu.Lock()
+	var due time.Time
+	for _, a := range w.storedAccounts() {
+		if t, found := a.Tokens[""]; found && a.name == name {
+			due = t.Expiry.Add(-min(w.plan.margin, w.plan.tokenLife/2))
+		}
+	}
+	w.mu.Unlock()
+	time.Sleep(time.Until(due)) // not at all if it was before
 }
 
 // settle ends the turbulence, and lets everybody come to an end.
