@@ -58,7 +58,10 @@ func (w *world) perform(id int, o operation) {
 	case "crowd":
 		w.background(func() { w.crowd(id, o) })
 	case "failover":
-		w.background(func() { w.failover(o.arg, o.length) })
+		if o.due {
+			w.background(func() { w.request(id, operation{kind: "read", account: o.account}) })
+		}
+		w.background(func() { w.failoverOf(id, o) })
 	case "storm", "entra", "block", "unblock", "no consent", "consent", "revoke", "new secret",
 		"corrupt":
 		w.mu.Lock()
@@ -72,6 +75,20 @@ func (w *world) perform(id int, o operation) {
 	default:
 		w.background(func() { w.request(id, o) })
 	}
+}
+
+// failoverOf moves the right to write. Where the operation begins with a read of a token that is
+// due, that is at the authority by then, and storage takes no answer for a while.
+func (w *world) failoverOf(id int, o operation) {
+	if o.due {
+		w.mu.Lock()
+		r := w.roll(newCaller(fmt.Sprintf("#%d failover", id)), "wait")
+		wait, refuses := between(r, 0, 100*time.Millisecond), between(r, 0, 8*time.Second)
+		w.storage.storm = storm{until: w.now() + wait + refuses, writesOnly: true}
+		w.mu.Unlock()
+		time.Sleep(wait)
+	}
+	w.failover(o.arg, o.length)
 }
 
 // lookAtConfig reads the config a while after it was written: what arrives meanwhile was asked

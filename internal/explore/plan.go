@@ -281,6 +281,7 @@ var kinds = []weighted{
 		o.kind = "failover"
 		o.arg = pick(r, "step down", "step down, new instance", "kill", "demote")
 		o.length = between(r, 0, pick(r, time.Millisecond, time.Second, 10*time.Second))
+		o.due = r.IntN(3) == 0
 		return o
 	}},
 }
