@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Builds what the end-to-end tests run, and prints its folder: Vault, the plugin in
-# two versions, vault-entra-login, the simulator, and the programs that others have
+# two versions, vault-entra, the simulator, and the programs that others have
 # written. What is up to date in the folder is not touched.
 #
 # usage: scripts/e2e-build.sh [DIR]      into DIR, bin/e2e by default
@@ -51,7 +51,7 @@ VERSION=v0.0.0-e2e "$sources/scripts/build.sh" "$dir/previous" >&2
 ln -f "$dir/previous/$plugin" "$dir/plugins/$plugin-previous"
 
 build plugins/diesonce e2e ./diesonce
-build vault-entra-login . ./cmd/vault-entra-login
+build vault-entra . ./cmd/vault-entra
 build entra-simulator . ./cmd/entra-simulator
 build recipe-go . ./docs/recipes/go
 build zitadel e2e/providers/zitadel .

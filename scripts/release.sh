@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 #
-# Builds a release: for each platform the plugin and vault-entra-login, as raw
+# Builds a release: for each platform the plugin and vault-entra, as raw
 # binaries, as archives, and with a list of what is in them (SBOM, CycloneDX).
 # The plugin for Linux also comes as an OCI image (a layout in a tar file), and each file
 # has provenance (in-toto, SLSA). SHA256SUMS has the checksums of all; Vault registers a
@@ -72,7 +72,7 @@ build() {
 
 for platform in $platforms; do
 	build vault-plugin-secrets-entra . "${platform%/*}" "${platform#*/}"
-	build vault-entra-login ./cmd/vault-entra-login "${platform%/*}" "${platform#*/}"
+	build vault-entra ./cmd/vault-entra "${platform%/*}" "${platform#*/}"
 done
 
 plugin=vault-plugin-secrets-entra_${version#v}

@@ -43,7 +43,7 @@ func TestReleaseIsReproducible(t *testing.T) {
 		"vault-plugin-secrets-entra_9.9.9-rc.1_linux_amd64",
 		"vault-plugin-secrets-entra_9.9.9-rc.1_windows_arm64.exe",
 		"vault-plugin-secrets-entra_9.9.9-rc.1_linux_amd64.zip",
-		"vault-entra-login_9.9.9-rc.1_windows_arm64.zip",
+		"vault-entra_9.9.9-rc.1_windows_arm64.zip",
 	} {
 		sum, err := harness.Checksum(filepath.Join(dist, "a", name))
 		if err != nil || !strings.Contains(sums[0], sum+"  "+name) {

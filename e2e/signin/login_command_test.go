@@ -18,7 +18,7 @@ import (
 	"vault-plugin-secrets-entra/e2e/harness"
 )
 
-// loginCommand is vault-entra-login as a person runs it.
+// loginCommand is vault-entra login as a person runs it.
 type loginCommand struct {
 	t    testing.TB
 	cmd  *exec.Cmd
@@ -36,7 +36,8 @@ func startLogin(e *harness.Engine, args ...string) *loginCommand {
 		e.T.Fatal(err)
 	}
 	c := &loginCommand{
-		t: e.T, cmd: exec.Command(harness.Program(e.T, "vault-entra-login"), args...),
+		t: e.T, cmd: exec.Command(harness.Program(e.T, "vault-entra"),
+			append([]string{"login"}, args...)...),
 	}
 	c.cmd.Env = []string{"HOME=" + home, "VAULT_ADDR=" + e.Addr, "PATH=" + os.Getenv("PATH")}
 	c.cmd.Stdout, c.cmd.Stderr = &c.out, &c.says
@@ -105,13 +106,13 @@ func TestLoginCommand(t *testing.T) {
 	resp.Body.Close()
 	if exit := c.ends(); exit != 0 ||
 		!strings.Contains(c.out.String(), "Signed in as Alice Ahlgren (alice@contoso.example).") ||
-		!strings.Contains(c.out.String(), "vault read entra/token/alice/arm") {
+		!strings.Contains(c.out.String(), "vault-entra token -role=arm alice") {
 		t.Errorf("exit %d: %s%s", exit, c.out.String(), c.says.String())
 	}
 	e.Get("entra/token/alice/arm").Want(200)
 
 	// By pasting, for a script.
-	c = startLogin(e, "-print", "-json", "bob")
+	c = startLogin(e, "-print", "-format=json", "bob")
 	redirect := e.RedirectOf(c.finds(addressPattern), "bob", "signin")
 	if _, err := c.in.WriteString(redirect + "\n"); err != nil {
 		t.Fatal(err)
@@ -129,11 +130,11 @@ func TestLoginCommand(t *testing.T) {
 		t.Fatalf("the listener answered %v, %v", resp, err)
 	}
 	resp.Body.Close()
-	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "login_failed: ") {
+	if exit := c.ends(); exit != 1 || !strings.Contains(c.says.String(), "login_failed: ") {
 		t.Errorf("exit %d: %s", exit, c.says.String())
 	}
 	c = startLogin(e, "-device", "alice")
-	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "allow_device_code=true") {
+	if exit := c.ends(); exit != 1 || !strings.Contains(c.says.String(), "allow_device_code=true") {
 		t.Errorf("exit %d: %s", exit, c.says.String())
 	}
 
@@ -163,7 +164,7 @@ func TestLoginCommand(t *testing.T) {
 	c = startLogin(e, "-device", "alice2")
 	code = c.finds(`enter the code\s+(\S+)`)
 	e.Sim.Control("device", object{"user_code": code, "user": "alice", "action": "cancel"}, nil)
-	if exit := c.ends(); exit != 2 || !strings.Contains(c.says.String(), "login_failed: ") {
+	if exit := c.ends(); exit != 1 || !strings.Contains(c.says.String(), "login_failed: ") {
 		t.Errorf("exit %d: %s", exit, c.says.String())
 	}
 }
@@ -192,12 +193,12 @@ func TestSignInTranscript(t *testing.T) {
 
 	c := startLogin(e, "-no-browser", "-roles", "mail", "alice")
 	visit(c.finds(addressPattern), "alice", "signin")
-	say("vault-entra-login -no-browser -roles mail alice", c)
+	say("vault-entra login -no-browser -roles mail alice", c)
 
 	c = startLogin(e, "-device", "alice")
 	code := c.finds(`enter the code\s+(\S+)`)
 	e.Sim.Control("device", object{"user_code": code, "user": "alice", "action": "signin"}, nil)
-	say("vault-entra-login -device alice", c)
+	say("vault-entra login -device alice", c)
 
 	harness.HoldTranscript(t, "sign-in.md", made.String())
 }

@@ -105,6 +105,14 @@ func Missing(asked, granted []string) []string {
 	return missing
 }
 
+// ScopeResource is the resource of a scope, in lower case and without a slash at its end: "" for
+// Microsoft Graph, by any of its names. It is false for openid and the others that are no
+// resource's.
+func ScopeResource(scope string) (resource string, ofOne bool) {
+	resource, name := splitScope(scope)
+	return resource, resource != "" || !slices.Contains(identityScopes, name)
+}
+
 // splitScope parts a scope in its resource, "" for Graph, and its name, both in lower case.
 // In `https://management.azure.com//.default` the second slash is part of the resource's own name.
 func splitScope(scope string) (resource, name string) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"context"
@@ -89,7 +89,7 @@ func (l *listener) close() {
 
 // outcome is how the sign-in ended.
 type outcome struct {
-	result *result
+	result *Result
 	err    error
 }
 
@@ -97,7 +97,7 @@ type outcome struct {
 // over what it brings, and shows how that went. Anything else that knocks is
 // refused and changes nothing.
 func (l *listener) await(ctx context.Context, state string,
-	handOver func(context.Context, map[string]any) (*result, error)) (*result, error) {
+	handOver func(context.Context, map[string]any) (*Result, error)) (*Result, error) {
 	done := make(chan outcome, 1)
 	used := make(chan struct{}, 1) // the first with the right state is the only one
 	l.server = &http.Server{
@@ -134,8 +134,7 @@ func (l *listener) await(ctx context.Context, state string,
 		return o.result, o.err
 	case <-ctx.Done():
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return nil, refused{
-				errors.New("the browser did not come back before the sign-in expired")}
+			return nil, refused("the browser did not come back before the sign-in expired")
 		}
 		return nil, ctx.Err()
 	}

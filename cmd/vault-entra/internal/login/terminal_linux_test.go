@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"io"
@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
 // openTerminal is a pseudo-terminal: what is written to the person's end is read from the other.
@@ -60,8 +62,13 @@ func TestPasteIntoATerminal(t *testing.T) {
 	}()
 	go func() { _, _ = io.Copy(io.Discard, person) }() // what the terminal shows
 	out := &afterPrompt{asked: asked}
-	if exit := run(t.Context(), []string{"-print", "alice"}, terminal, out, out); exit != 0 {
-		t.Fatalf("%d %s", exit, out.String())
+	vault, err := vaultclient.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := Options{Account: "alice", Mount: "entra", RedirectURI: DefaultRedirectURI, Paste: true}
+	if _, err := Run(t.Context(), vault, opts, terminal, out); err != nil {
+		t.Fatalf("%v %s", err, out.String())
 	}
 	if got, _ := v.fields("callback/alice")["url"].(string); got != long {
 		t.Errorf("read %d bytes of %d", len(got), len(long))

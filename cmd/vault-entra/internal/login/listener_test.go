@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
 // knock opens an address and returns what a person would see.
@@ -31,7 +33,7 @@ func knock(t *testing.T, address string) (status int, page string) {
 func waiting(
 	t *testing.T,
 	ctx context.Context,
-	handOver func(context.Context, map[string]any) (*result, error),
+	handOver func(context.Context, map[string]any) (*Result, error),
 ) (l *listener, ended chan outcome) {
 	t.Helper()
 	l, err := listen("http://localhost/callback")
@@ -54,12 +56,12 @@ func TestListener(t *testing.T) {
 	l, ended := waiting(
 		t,
 		context.Background(),
-		func(_ context.Context, params map[string]any) (*result, error) {
+		func(_ context.Context, params map[string]any) (*Result, error) {
 			handed++
 			if params["code"] != "c" || params["state"] != "the-state" {
 				t.Errorf("handed over %v", params)
 			}
-			return &result{Account: "alice", Username: "<b>alice</b>"}, nil
+			return &Result{Account: "alice", Username: "<b>alice</b>"}, nil
 		},
 	)
 	if !strings.HasPrefix(l.redirectURI, "http://localhost:") ||
@@ -94,11 +96,11 @@ func TestListenerRefused(t *testing.T) {
 	l, ended := waiting(
 		t,
 		context.Background(),
-		func(_ context.Context, params map[string]any) (*result, error) {
+		func(_ context.Context, params map[string]any) (*Result, error) {
 			if params["error"] != "access_denied" {
 				t.Errorf("handed over %v", params)
 			}
-			return nil, refused{errors.New("login_failed: declined")}
+			return nil, refused("login_failed: declined")
 		},
 	)
 	if status, page := knock(t,
@@ -106,8 +108,7 @@ func TestListenerRefused(t *testing.T) {
 		!strings.Contains(page, "login_failed: declined") {
 		t.Errorf("%d %s", status, page)
 	}
-	var remote refused
-	if o := <-ended; !errors.As(o.err, &remote) {
+	if o := <-ended; class(o.err) != vaultclient.Failed {
 		t.Errorf("ended with %v", o.err)
 	}
 }
@@ -143,26 +144,6 @@ func TestListenBadInput(t *testing.T) {
 	} {
 		if l, err := listen(uri); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("%s: %v, %v", uri, l, err)
-		}
-	}
-}
-
-func TestUsage(t *testing.T) {
-	for name, test := range map[string]struct {
-		args []string
-		exit int
-		text string
-	}{
-		"help":        {[]string{"-help"}, 0, "Usage: vault-entra-login"},
-		"no account":  {nil, exitLocal, "the name of an account is needed"},
-		"two":         {[]string{"alice", "bob"}, exitLocal, "one account at a time"},
-		"both ways":   {[]string{"-device", "-print", "alice"}, exitLocal, "do not go together"},
-		"no such way": {[]string{"-magic", "alice"}, exitLocal, "flag provided but not defined"},
-	} {
-		var out strings.Builder
-		if exit := run(context.Background(), test.args, nil, &out, &out); exit != test.exit ||
-			!strings.Contains(out.String(), test.text) {
-			t.Errorf("%s: %d %s", name, exit, out.String())
 		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import "golang.org/x/sys/unix"
 

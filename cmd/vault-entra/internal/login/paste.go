@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"bufio"
@@ -10,40 +10,36 @@ import (
 	"io"
 	"os"
 	"strings"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
-// signInByPaste prints the address and reads where it led to: for a browser on
+// byPaste prints the address and reads where it led to: for a browser on
 // another machine, where nothing listens on its loopback.
-func signInByPaste(ctx context.Context, vault *vaultClient, opts *options, in io.Reader,
-	messages io.Writer) (*result, error) {
-	login, err := vault.write(ctx, "login/"+opts.account,
-		loginFields(opts, opts.redirectURI, "query"))
+func (s *signIn) byPaste(ctx context.Context) (*Result, error) {
+	login, err := s.start(ctx, "login", s.loginFields(s.RedirectURI, "query"))
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(messages, "Open this address in any browser and sign in:\n\n%s\n\n"+
+	fmt.Fprintf(s.messages, "Open this address in any browser and sign in:\n\n%s\n\n"+
 		"The browser ends at an address that it cannot open. Copy the whole of it and paste it "+
-		"here:\n", text(login, "auth_url"))
-	defer longLines(in)()
+		"here:\n", vaultclient.Text(login, "auth_url"))
+	defer longLines(s.in)()
 	pasted := make(chan string, 1)
-	go func() { pasted <- readLine(in) }()
-	wait, cancel := untilExpiry(ctx, text(login, "expire_time"))
+	go func() { pasted <- readLine(s.in) }()
+	wait, cancel := untilExpiry(ctx, vaultclient.Text(login, "expire_time"))
 	defer cancel()
 	select {
 	case <-wait.Done():
 		if ctx.Err() == nil {
-			return nil, refused{errors.New("nothing was pasted before the sign-in expired")}
+			return nil, refused("nothing was pasted before the sign-in expired")
 		}
 		return nil, ctx.Err()
 	case line := <-pasted:
 		if line == "" {
 			return nil, errors.New("nothing was pasted")
 		}
-		done, err := vault.write(ctx, "callback/"+opts.account, map[string]any{"url": line})
-		if err != nil {
-			return nil, err
-		}
-		return resultOf(done), nil
+		return s.handOver(ctx, map[string]any{"url": line})
 	}
 }
 

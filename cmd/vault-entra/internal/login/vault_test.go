@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
 // fakeVault answers as the engine's mount does, and keeps what it was asked with.
@@ -79,12 +82,30 @@ func (v *fakeVault) fields(path string) map[string]any {
 	return v.asked[path]
 }
 
-// pasted runs the command with -print and an answer to paste.
-func pasted(ctx context.Context, args ...string) (exit int, said string) {
-	var out strings.Builder
+// signsIn signs alice in, by what the person pastes if nothing else is asked for.
+func signsIn(ctx context.Context, t *testing.T, opts Options) (*Result, string, error) {
+	t.Helper()
+	vault, err := vaultclient.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts.Account, opts.Mount = "alice", "entra"
+	if opts.RedirectURI == "" {
+		opts.RedirectURI = DefaultRedirectURI
+	}
+	var said strings.Builder
 	in := strings.NewReader("http://localhost/callback?code=c&state=the-state\n")
-	exit = run(ctx, append(args, "-print", "alice"), in, &out, &out)
-	return exit, out.String()
+	result, err := Run(ctx, vault, opts, in, &said)
+	return result, said.String(), err
+}
+
+// class is the class of an error, -1 if it has none.
+func class(err error) vaultclient.Class {
+	var refused *vaultclient.Error
+	if !errors.As(err, &refused) {
+		return -1
+	}
+	return refused.Class
 }
 
 // TestTokenOfAnAgent checks that a token which a Vault Agent adds is not asked of the person, and
@@ -92,18 +113,19 @@ func pasted(ctx context.Context, args ...string) (exit int, said string) {
 func TestTokenOfAnAgent(t *testing.T) {
 	v := newFakeVault(t)
 	t.Setenv("VAULT_TOKEN", "")
-	if exit, said := pasted(t.Context()); exit != 0 {
-		t.Errorf("behind an agent: %d %s", exit, said)
+	if _, said, err := signsIn(t.Context(), t, Options{Paste: true}); err != nil {
+		t.Errorf("behind an agent: %v %s", err, said)
 	}
 	v.token = "the-token"
-	if exit, said := pasted(t.Context()); exit != exitLocal ||
-		!strings.Contains(said, "no Vault token") {
-		t.Errorf("without an agent: %d %s", exit, said)
-	}
-	t.Setenv("VAULT_TOKEN", "another")
-	if exit, said := pasted(t.Context()); exit != exitRemote ||
-		!strings.Contains(said, "permission denied") {
-		t.Errorf("with a bad token: %d %s", exit, said)
+	for token, text := range map[string]string{
+		"": "there is no Vault token", "another": "Vault does not take the token any more",
+	} {
+		t.Setenv("VAULT_TOKEN", token)
+		_, _, err := signsIn(t.Context(), t, Options{Paste: true})
+		if class(err) != vaultclient.NoVaultToken || !strings.Contains(err.Error(), text) ||
+			!strings.HasSuffix(err.Error(), "Run: vault login") {
+			t.Errorf("with the token %q: %v", token, err)
+		}
 	}
 }
 
@@ -118,16 +140,14 @@ func TestInterruptedWhileVaultRedeems(t *testing.T) {
 		<-v.redeemed
 		interrupt()
 	}()
-	exit, said := pasted(ctx)
-	if exit != exitInterrupted || strings.Contains(said, "Nothing was kept") ||
-		!strings.Contains(said, "vault read entra/login/alice") {
-		t.Errorf("%d %s", exit, said)
+	_, said, err := signsIn(ctx, t, Options{Paste: true})
+	if !errors.Is(err, Interrupted{HandedOver: true}) {
+		t.Errorf("%v %s", err, said)
 	}
 	ctx, interrupt = context.WithCancel(t.Context())
 	interrupt()
-	if exit, said := pasted(ctx); exit != exitInterrupted ||
-		!strings.Contains(said, "Nothing was kept") {
-		t.Errorf("before: %d %s", exit, said)
+	if _, said, err := signsIn(ctx, t, Options{Paste: true}); !errors.Is(err, Interrupted{}) {
+		t.Errorf("before: %v %s", err, said)
 	}
 }
 
@@ -136,11 +156,9 @@ func TestInterruptedDevice(t *testing.T) {
 	newFakeVault(t)
 	ctx, interrupt := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer interrupt()
-	var out strings.Builder
-	exit := run(ctx, []string{"-device", "alice"}, nil, &out, &out)
-	if exit != exitInterrupted || strings.Contains(out.String(), "Nothing was kept") ||
-		!strings.Contains(out.String(), "vault read entra/login/alice") {
-		t.Errorf("%d %s", exit, out.String())
+	_, said, err := signsIn(ctx, t, Options{Device: true})
+	if !errors.Is(err, Interrupted{HandedOver: true}) {
+		t.Errorf("%v %s", err, said)
 	}
 }
 
@@ -152,8 +170,9 @@ func TestResponseMode(t *testing.T) {
 		"http://localhost/callback", "https://login.microsoftonline.com/common/oauth2/nativeclient",
 	} {
 		v.redeemed = make(chan struct{})
-		if exit, said := pasted(t.Context(), "-redirect-uri", uri); exit != 0 {
-			t.Errorf("%s: %d %s", uri, exit, said)
+		opts := Options{Paste: true, RedirectURI: uri}
+		if _, said, err := signsIn(t.Context(), t, opts); err != nil {
+			t.Errorf("%s: %v %s", uri, err, said)
 		}
 		if mode := v.fields("login/alice")["response_mode"]; mode != "query" {
 			t.Errorf("%s is pasted from a %v", uri, mode)
@@ -161,10 +180,10 @@ func TestResponseMode(t *testing.T) {
 	}
 	v.redeemed = make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan int, 1)
+	ended := make(chan error, 1)
 	go func() {
-		var out strings.Builder
-		ended <- run(ctx, []string{"-no-browser", "alice"}, nil, &out, &out)
+		_, _, err := signsIn(ctx, t, Options{NoBrowser: true})
+		ended <- err
 	}()
 	deadline := time.Now().Add(10 * time.Second)
 	for v.fields("login/alice")["response_mode"] == "query" && time.Now().Before(deadline) {
@@ -181,8 +200,8 @@ func TestResponseMode(t *testing.T) {
 	} else {
 		resp.Body.Close()
 	}
-	if exit := <-ended; exit != 0 {
-		t.Errorf("it ended with %d", exit)
+	if err := <-ended; err != nil {
+		t.Errorf("it ended with %v", err)
 	}
 	cancel()
 	if code := v.fields("callback/alice")["code"]; code != "c" {
@@ -198,9 +217,9 @@ func TestListenWithoutPath(t *testing.T) {
 	}
 	defer l.close()
 	go func() {
-		_, _ = l.await(t.Context(), "the-state", func(context.Context, map[string]any) (*result,
+		_, _ = l.await(t.Context(), "the-state", func(context.Context, map[string]any) (*Result,
 			error) {
-			return &result{Account: "alice", Username: "alice"}, nil
+			return &Result{Account: "alice", Username: "alice"}, nil
 		})
 	}()
 	if status, page := knock(t, l.redirectURI+"?code=c&state=the-state"); status != 200 {

@@ -1,57 +1,55 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"time"
 
 	"github.com/hashicorp/vault/api"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
-// signInByDevice shows a code to enter elsewhere. Vault asks Entra, at Entra's
+// byDevice shows a code to enter elsewhere. Vault asks Entra, at Entra's
 // pace; this asks Vault.
-func signInByDevice(ctx context.Context, vault *vaultClient, opts *options,
-	messages io.Writer) (*result, error) {
-	fields := map[string]any{}
-	if opts.roles != "" {
-		fields["roles"] = opts.roles
-	}
-	device, err := vault.write(ctx, "device/"+opts.account, fields)
+func (s *signIn) byDevice(ctx context.Context) (*Result, error) {
+	device, err := s.startDevice(ctx, s.roleFields())
 	if err != nil {
 		return nil, err
 	}
-	fmt.Fprintf(messages, "On any device, open\n\n    %s\n\nand enter the code\n\n    %s\n\n",
-		text(device, "verification_uri"), text(device, "user_code"))
-	wait, cancel := untilExpiry(ctx, text(device, "expire_time"))
+	fmt.Fprintf(s.messages, "On any device, open\n\n    %s\n\nand enter the code\n\n    %s\n\n",
+		vaultclient.Text(device, "verification_uri"), vaultclient.Text(device, "user_code"))
+	wait, cancel := untilExpiry(ctx, vaultclient.Text(device, "expire_time"))
 	defer cancel()
-	spin := newSpinner(messages)
+	spin := newSpinner(s.messages)
 	defer spin.stop()
 	for {
 		if !spin.wait(wait, interval(device)) {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
-			return nil, refused{errors.New("nobody entered the code before it expired")}
+			return nil, refused("nobody entered the code before it expired")
 		}
-		login, err := vault.read(ctx, "login/"+opts.account)
+		login, err := s.vault.Read(ctx, s.path("login"))
 		if err != nil {
 			return nil, err
 		}
-		switch status := text(login, "status"); {
-		case text(login, "login_id") != text(device, "login_id"):
-			return nil, refused{errors.New("another sign-in of this account was started meanwhile")}
+		switch status := vaultclient.Text(login, "status"); {
+		case vaultclient.Text(login, "login_id") != vaultclient.Text(device, "login_id"):
+			return nil, refused("another sign-in of this account was started meanwhile")
 		case status == "succeeded":
-			return &result{Account: opts.account, Username: text(login, "username")}, nil
+			return &Result{
+				Account: s.Account, Username: vaultclient.Text(login, "username"),
+			}, nil
 		case status == "expired":
-			return nil, refused{errors.New("nobody entered the code before it expired")}
+			return nil, refused("nobody entered the code before it expired")
 		case status != "pending":
-			return nil, refused{errors.New(text(login, "error"))}
+			return nil, refused(vaultclient.Text(login, "error"))
 		}
 	}
 }

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MPL-2.0
 
-package main
+package login
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -15,47 +13,37 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
-// signInByBrowser opens the person's browser and waits for it to come back to a
+// byBrowser opens the person's browser and waits for it to come back to a
 // listener on this machine (RFC 8252 section 7.3).
-func signInByBrowser(ctx context.Context, vault *vaultClient, opts *options,
-	messages io.Writer) (*result, error) {
-	listener, err := listen(opts.redirectURI)
+func (s *signIn) byBrowser(ctx context.Context) (*Result, error) {
+	listener, err := listen(s.RedirectURI)
 	if err != nil {
 		return nil, err
 	}
 	defer listener.close()
-	login, err := vault.write(ctx, "login/"+opts.account,
-		loginFields(opts, listener.redirectURI, "form_post"))
+	login, err := s.start(ctx, "login", s.loginFields(listener.redirectURI, "form_post"))
 	if err != nil {
 		return nil, err
 	}
-	authURL := text(login, "auth_url")
+	authURL := vaultclient.Text(login, "auth_url")
 	opened, err := url.Parse(authURL)
 	if err != nil || opened.Query().Get("state") == "" {
-		return nil, refused{errors.New("auth_url from Vault holds no state")}
+		return nil, refused("auth_url from Vault holds no state")
 	}
-	if opts.noBrowser || !openBrowser(authURL) {
-		fmt.Fprintf(messages,
+	if s.NoBrowser || !openBrowser(authURL) {
+		fmt.Fprintf(s.messages,
 			"Open this address in a browser on this machine and sign in:\n\n%s\n\n", authURL)
 	} else {
-		fmt.Fprintf(messages, "Your browser shows Microsoft's sign-in page. If it does not, "+
+		fmt.Fprintf(s.messages, "Your browser shows Microsoft's sign-in page. If it does not, "+
 			"open:\n\n%s\n\n", authURL)
 	}
-	wait, cancel := untilExpiry(ctx, text(login, "expire_time"))
+	wait, cancel := untilExpiry(ctx, vaultclient.Text(login, "expire_time"))
 	defer cancel()
-	return listener.await(
-		wait,
-		opened.Query().Get("state"),
-		func(ctx context.Context, params map[string]any) (*result, error) {
-			done, err := vault.write(ctx, "callback/"+opts.account, params)
-			if err != nil {
-				return nil, err
-			}
-			return resultOf(done), nil
-		},
-	)
+	return listener.await(wait, opened.Query().Get("state"), s.handOver)
 }
 
 // openBrowser reports whether something was started that may show the address.

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: MPL-2.0
+
+package mapping
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
+)
+
+// rolesKept is how long the resolver goes by the roles that it has read.
+const rolesKept = 5 * time.Minute
+
+// Resolver finds the token of a resource: by a role that was asked for, by the map, or by the
+// scopes of the mount's roles.
+type Resolver struct {
+	Vault   *vaultclient.Client
+	Map     *Map   // nil if there is none
+	Mount   string // wins over the map's; "" = the map's, else DefaultMount
+	Account string // of what the map does not name, wins over the map's
+	Role    string // of every resource, whatever the map says
+
+	mu    sync.Mutex // guards what follows; held across the reads of the roles
+	roles []role
+	read  time.Time
+}
+
+// role is a role of the mount, and what its scopes are of.
+type role struct {
+	name      string
+	resources []string // by ResourceOf
+}
+
+// Choice is the token that a resource means.
+type Choice struct {
+	vaultclient.Target
+
+	// Assumed says that nobody named the token for this resource: it is the default token, and may
+	// only be given if its scopes are the resource's.
+	Assumed bool
+	why     error // why no role was found, for the message
+}
+
+// Default is the token of what is asked for without a resource.
+func (r *Resolver) Default() (vaultclient.Target, error) {
+	target := vaultclient.Target{Mount: vaultclient.DefaultMount}
+	if r.Map != nil {
+		target, _ = r.Map.Default()
+	}
+	if r.Mount != "" {
+		target.Mount = r.Mount
+	}
+	if r.Account != "" {
+		target.Account = r.Account
+	}
+	target.Role = r.Role
+	switch {
+	case target.Account == "" && r.Map != nil:
+		return target, fmt.Errorf("the map %s names no account for what it does not name, and "+
+			"there is no -account", r.Map.File)
+	case target.Account == "":
+		return target, errors.New("which account? Give -account or -map, or set " +
+			"VAULT_ENTRA_ACCOUNT or VAULT_ENTRA_MAP")
+	}
+	return target, nil
+}
+
+// Resource is the token of a resource, by one of its usual forms.
+func (r *Resolver) Resource(ctx context.Context, resource string) (Choice, error) {
+	if Canonical(resource) == "" {
+		return Choice{}, errors.New("no resource is named")
+	}
+	if r.Role != "" {
+		target, err := r.Default()
+		return Choice{Target: target}, err
+	}
+	if r.Map != nil {
+		if target, named := r.Map.Resource(resource); named {
+			return Choice{Target: r.override(target)}, nil
+		}
+		target, err := r.Default()
+		if err != nil {
+			return Choice{}, fmt.Errorf("no token is mapped to %s: %w (mapped are %s)", resource,
+				err, orNone(r.Map.Resources()))
+		}
+		return Choice{Target: target, Assumed: true}, nil
+	}
+	target, err := r.Default()
+	if err != nil {
+		return Choice{}, err
+	}
+	return r.byRoles(ctx, target, resource)
+}
+
+// Git is the token for a git host, false if the map does not name it.
+func (r *Resolver) Git(host string) (vaultclient.Target, bool) {
+	if r.Map == nil {
+		return vaultclient.Target{}, false
+	}
+	target, named := r.Map.Git(host)
+	return r.override(target), named
+}
+
+// override puts the mount and the role of the command line into a token of the map's.
+func (r *Resolver) override(target vaultclient.Target) vaultclient.Target {
+	if r.Mount != "" {
+		target.Mount = r.Mount
+	}
+	if r.Role != "" {
+		target.Role = r.Role
+	}
+	return target
+}
+
+// byRoles finds the role whose scopes are the resource's, else assumes the default token.
+func (r *Resolver) byRoles(ctx context.Context, target vaultclient.Target,
+	resource string) (Choice, error) {
+	roles, err := r.mountRoles(ctx, target.Mount)
+	var refused *vaultclient.Error
+	if errors.As(err, &refused) && refused.Class == vaultclient.Forbidden {
+		return Choice{Target: target, Assumed: true, why: refused}, nil
+	}
+	if err != nil {
+		return Choice{}, err
+	}
+	wanted := Canonical(resource)
+	var found []string
+	for _, role := range roles {
+		if slices.ContainsFunc(role.resources, func(of string) bool {
+			return of == wanted || isGraph(of) && isGraph(wanted)
+		}) {
+			found = append(found, role.name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Choice{Target: target, Assumed: true}, nil
+	case 1:
+		target.Role = found[0]
+		return Choice{Target: target}, nil
+	}
+	return Choice{}, fmt.Errorf("the roles %s are all of %s: name one by -role or in a map",
+		strings.Join(found, ", "), resource)
+}
+
+// mountRoles reads the roles of the mount, or gives what it read a moment ago.
+func (r *Resolver) mountRoles(ctx context.Context, mount string) ([]role, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.read.IsZero() && time.Since(r.read) < rolesKept {
+		return r.roles, nil
+	}
+	names, err := r.Vault.List(ctx, mount+"/roles")
+	if err != nil {
+		return nil, err
+	}
+	var roles []role
+	for _, name := range names {
+		secret, err := r.Vault.Read(ctx, mount+"/roles/"+name)
+		if err != nil {
+			return nil, err
+		}
+		found := role{name: name}
+		for _, scope := range vaultclient.Strings(secret, "scopes") {
+			if resource := ResourceOf(scope); resource != "" {
+				found.resources = append(found.resources, resource)
+			}
+		}
+		roles = append(roles, found)
+	}
+	r.roles, r.read = roles, time.Now()
+	return roles, nil
+}
+
+// Check refuses a token that was assumed to be of a resource and is not: what is sent to a service
+// must not be good for another.
+func (c Choice) Check(token *vaultclient.Token, resource string) error {
+	if !c.Assumed || Granted(token.Scope, resource) {
+		return nil
+	}
+	text := fmt.Sprintf("no role is known for %s, and %s is no token for it (its scopes are %s)",
+		resource, c.Path(), token.Scope)
+	if c.why != nil {
+		text += "; roles could not be looked at: " + c.why.Error() +
+			fmt.Sprintf(", and the same with [\"read\"] on %s/roles/*", c.Mount)
+	}
+	return errors.New(text + ". Name a role by -role, or the resource in a map")
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
