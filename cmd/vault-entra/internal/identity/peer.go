@@ -14,15 +14,16 @@ type ownPeers struct{ net.Listener }
 func (l ownPeers) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
-		if err != nil || mayConnect(conn, os.Getuid()) {
-			return conn, err
+		if err != nil {
+			return nil, err
+		}
+		if peer, told := peerUser(conn); !told || mayConnect(peer, os.Getuid()) {
+			return conn, nil
 		}
 		_ = conn.Close()
 	}
 }
 
-// mayConnect reports whether a connection's other end is a process of the user or of root.
-func mayConnect(conn net.Conn, user int) bool {
-	peer, told := peerUser(conn)
-	return !told || peer == user || peer == 0
-}
+// mayConnect reports whether a process of the peer may have the user's tokens: one of the user's
+// own, or of root, who can have them anyway.
+func mayConnect(peer, user int) bool { return peer == user || peer == 0 }
