@@ -27,6 +27,7 @@ type command struct {
 
 	args     complete.Predictor // of the arguments; nil = nothing
 	stopsAt1 bool               // the first argument ends the options: what follows is a child's
+	failCode int                // the exit code of every failure, instead of the usual ones
 }
 
 // manual is what a command says of itself.
@@ -52,6 +53,10 @@ func (c *command) Run(args []string) int {
 		err = c.do(ctx, rest)
 	}
 	c.tell(err)
+	var code exitCode
+	if err != nil && c.failCode != 0 && !errors.As(err, &code) {
+		return c.failCode
+	}
 	return codeOf(err)
 }
 

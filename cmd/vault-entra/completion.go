@@ -31,10 +31,11 @@ func completionCommand(std streams) *command {
 		synopsis: "Print the completion of a shell",
 		usage:    "completion bash|zsh|fish",
 		text: `
-Prints what a shell has to read to complete this program's commands and options.
+Prints what a shell has to read to complete this program's command lines.
 
     $ . <(vault-entra completion bash)
-    $ vault-entra completion fish > ~/.config/fish/completions/vault-entra.fish
+    $ cd ~/.config/fish/completions
+    $ vault-entra completion fish > vault-entra.fish
 
 vault-entra -autocomplete-install writes it into your shell's own files.
 `,

@@ -17,14 +17,15 @@ import (
 )
 
 const runText = `
-Runs a command that finds a managed identity: Azure's SDKs, Terraform and other
-programs get the tokens of Vault's accounts without a change.
+Runs a command that finds a managed identity: Azure's SDKs, Terraform and
+other programs get the tokens of Vault's accounts without a change.
 
     $ vault-entra run -account ci -- terraform plan
     $ vault-entra run -map entra.hcl -- node app.mjs
 
-The endpoint listens on loopback, has a secret of its own for each run, and ends
-with the command. Signals are passed on. The Vault token is renewed meanwhile.
+The endpoint listens on loopback, has a secret of its own for each run, and
+ends with the command. Signals are passed on. The Vault token is renewed
+meanwhile.
 
 The exit code is the command's, 128 and its number for a signal that ended it,
 127 if there is no such command, 126 if it cannot be executed, and 125 if it
@@ -39,17 +40,10 @@ func runCommand(std streams) *command {
 		text:     runText,
 	})
 	c.stopsAt1 = true
+	c.failCode = exitNotStarted
 	var selected selection
 	selected.define(c.flags)
-	c.do = func(ctx context.Context, args []string) error {
-		err := c.run(ctx, &selected, args)
-		var code exitCode
-		if err == nil || errors.As(err, &code) {
-			return err
-		}
-		c.tell(err)
-		return exitCode(exitNotStarted)
-	}
+	c.do = func(ctx context.Context, args []string) error { return c.run(ctx, &selected, args) }
 	return c
 }
 

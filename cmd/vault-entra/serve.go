@@ -13,16 +13,15 @@ import (
 )
 
 const serveText = `
-Answers as Azure's managed identity does, until it is interrupted: for programs
-that it does not start itself, beside which it runs.
+Answers as Azure's managed identity does, until it is interrupted: for
+programs that it does not start itself, beside which it runs.
 
     $ vault-entra serve -map entra.hcl
 
-It prints the variables that those programs need. They hold a secret; whoever
-has it, and reaches the address, gets the tokens. With a file or a secret of
-your own, both sides can be started independently:
+It prints the variables that those programs need. They hold a secret: whoever
+has it, and reaches the address, gets the tokens. They can go to a file:
 
-    $ vault-entra serve -account ci -listen 127.0.0.1:4142 -environment entra.env
+    $ vault-entra serve -account ci -environment entra.env &
     $ set -a; . ./entra.env; node app.mjs
 
 A unix socket is open to its own user alone:

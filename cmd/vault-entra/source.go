@@ -82,6 +82,9 @@ func (s *selection) open() (*source, error) {
 		if m, err = mapping.Load(s.mapFile); err != nil {
 			return nil, err
 		}
+		if err := m.Complete(); err != nil && s.account == "" {
+			return nil, err
+		}
 	}
 	vault, err := vaultclient.New()
 	if err != nil {

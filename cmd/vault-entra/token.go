@@ -17,13 +17,14 @@ Prints an access token of an account.
     $ vault-entra token ci -role graph
     $ vault-entra token ci -resource https://management.azure.com/
 
-The account can also be given by -account or by a map. The resource is looked up
-in the map; without one, the role is taken whose scopes are of that resource,
-which needs a policy that lists and reads roles.
+The account can also be given by -account or by a map. The resource is looked
+up in the map; without one, the role is taken whose scopes are of that
+resource, which needs a policy that lists and reads roles.
 
 For curl, print the whole header:
 
-    $ curl -H "$(vault-entra token ci -format header)" https://graph.microsoft.com/v1.0/me
+    $ header=$(vault-entra token ci -format header)
+    $ curl -H "$header" https://graph.microsoft.com/v1.0/me
 `
 
 func tokenCommand(std streams) *command {

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/hashicorp/hcl"
 	"github.com/hashicorp/hcl/hcl/ast"
+	"github.com/hashicorp/hcl/hcl/parser"
 	"github.com/hashicorp/hcl/hcl/token"
 
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
@@ -53,7 +53,7 @@ func Load(file string) (*Map, error) {
 // Parse reads a map. The error names the file and the line.
 func Parse(file string, text []byte) (*Map, error) {
 	m := &Map{File: file, resources: map[string]entry{}, gits: map[string]entry{}}
-	parsed, err := hcl.ParseBytes(text)
+	parsed, err := parser.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("the map %s cannot be parsed: %w", file, err)
 	}
@@ -66,15 +66,31 @@ func Parse(file string, text []byte) (*Map, error) {
 			return nil, fmt.Errorf("the map %s, line %d: %w", file, item.Pos().Line, err)
 		}
 	}
+	if m.Account == "" && len(m.resources)+len(m.gits) == 0 {
+		return nil, fmt.Errorf("the map %s names nothing", file)
+	}
+	return m, nil
+}
+
+// Complete is an error that names the first block without an account, where the file has none for
+// all: it is used with one from the command line.
+func (m *Map) Complete() error {
+	if m.Account != "" {
+		return nil
+	}
+	var first *entry
 	for _, blocks := range []map[string]entry{m.resources, m.gits} {
 		for _, e := range blocks {
-			if e.account == "" && m.Account == "" {
-				return nil, fmt.Errorf("the map %s, line %d: %q names no account, and neither "+
-					"does the top of the file", file, e.line, e.name)
+			if e.account == "" && (first == nil || e.line < first.line) {
+				first = &e
 			}
 		}
 	}
-	return m, nil
+	if first == nil {
+		return nil
+	}
+	return fmt.Errorf("the map %s, line %d: %q names no account, and neither does the top of the "+
+		"file or -account", m.File, first.line, first.name)
 }
 
 // take reads one setting or block of the file.

@@ -98,10 +98,24 @@ func TestTargets(t *testing.T) {
 	}
 }
 
+// TestComplete checks that a block without an account is named, unless the map has one for all.
+func TestComplete(t *testing.T) {
+	const open = "resource \"a\" { account = \"a\" }\ngit \"b\" { }\nresource \"c\" { }\n"
+	err := parse(t, open).Complete()
+	if err == nil || !strings.Contains(err.Error(), `entra.hcl, line 2: "b" names no account`) {
+		t.Errorf("%v", err)
+	}
+	if err := parse(t, open+`account = "ci"`).Complete(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestBadMap checks that each fault is named with its line.
 func TestBadMap(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
 		"no HCL":       {`resource "a" {`, "entra.hcl cannot be parsed: "},
+		"nothing":      {"# no setting", "entra.hcl names nothing"},
+		"JSON":         {`{"account": "ci"}`, "entra.hcl cannot be parsed: "},
 		"an open text": {"account = \"ci\nmount = 1", "entra.hcl cannot be parsed: At 1:"},
 		"a resource twice": {
 			"account = \"ci\"\nresource \"https://graph.microsoft.com\" { role = \"a\" }\n" +
@@ -126,9 +140,6 @@ func TestBadMap(t *testing.T) {
 		"a list":         {"mount = [\"entra\"]", `line 1: mount is a string`},
 		"a bad name":     {`account = "a/b"`, `line 1: account: "a/b" is no name`},
 		"an empty mount": {`mount = "/"`, `line 1: mount is empty`},
-		"no account": {
-			"mount = \"entra\"\nresource \"x\" { role = \"r\" }", `line 2: "x" names no account`,
-		},
 	} {
 		if m, err := Parse("entra.hcl", []byte(test.text)); err == nil ||
 			!strings.Contains(err.Error(), test.want) {

@@ -107,10 +107,14 @@ func (r *Resolver) Git(host string) (vaultclient.Target, bool) {
 	return r.override(target), named
 }
 
-// override puts the mount and the role of the command line into a token of the map's.
+// override puts what the command line says into a token of the map's: mount and role, and the
+// account where the map names none.
 func (r *Resolver) override(target vaultclient.Target) vaultclient.Target {
 	if r.Mount != "" {
 		target.Mount = r.Mount
+	}
+	if target.Account == "" {
+		target.Account = r.Account
 	}
 	if r.Role != "" {
 		target.Role = r.Role

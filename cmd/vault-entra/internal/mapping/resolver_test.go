@@ -92,30 +92,34 @@ func TestRolesForbidden(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	m := parse(t, example)
 	for name, test := range map[string]struct {
-		resolver Resolver
+		resolver *Resolver
 		resource string
 		want     string
 		assumed  bool
 	}{
-		"the map": {Resolver{Map: m}, "https://management.azure.com", "entra/token/ops/arm", false},
+		"the map": {&Resolver{Map: m}, "https://management.azure.com", "entra/token/ops/arm", false},
 		"the map's account": {
-			Resolver{Map: m}, "https://vault.azure.net", "entra/token/ci", true,
+			&Resolver{Map: m}, "https://vault.azure.net", "entra/token/ci", true,
 		},
 		"-account, of what the map does not name": {
-			Resolver{Map: m, Account: "me"}, "https://vault.azure.net", "entra/token/me", true,
+			&Resolver{Map: m, Account: "me"}, "https://vault.azure.net", "entra/token/me", true,
 		},
 		"-account, of what the map names": {
-			Resolver{Map: m, Account: "me"}, "https://management.azure.com", "entra/token/ops/arm",
+			&Resolver{Map: m, Account: "me"}, "https://management.azure.com", "entra/token/ops/arm",
 			false,
 		},
+		"-account, of what the map names without one": {
+			&Resolver{Map: parse(t, `resource "x" { role = "r" }`), Account: "me"}, "x",
+			"entra/token/me/r", false,
+		},
 		"-role": {
-			Resolver{Map: m, Role: "r"}, "https://management.azure.com", "entra/token/ci/r", false,
+			&Resolver{Map: m, Role: "r"}, "https://management.azure.com", "entra/token/ci/r", false,
 		},
 		"-role without a map": {
-			Resolver{Account: "me", Role: "r", Mount: "m"}, "any", "m/token/me/r", false,
+			&Resolver{Account: "me", Role: "r", Mount: "m"}, "any", "m/token/me/r", false,
 		},
 		"-mount": {
-			Resolver{Map: m, Mount: "m"}, "https://graph.microsoft.com", "m/token/ci/graph", false,
+			&Resolver{Map: m, Mount: "m"}, "https://graph.microsoft.com", "m/token/ci/graph", false,
 		},
 	} {
 		choice, err := test.resolver.Resource(t.Context(), test.resource)
