@@ -228,16 +228,13 @@ func (m *Map) target(e entry) vaultclient.Target {
 	}
 }
 
-// Targets are the tokens that the map names, each once, in the order of their paths.
+// Targets are the tokens that the map's blocks name, each once, in the order of their paths.
 func (m *Map) Targets() []vaultclient.Target {
 	var targets []vaultclient.Target
 	for _, blocks := range []map[string]entry{m.resources, m.gits} {
 		for _, e := range blocks {
 			targets = append(targets, m.target(e))
 		}
-	}
-	if target, has := m.Default(); has {
-		targets = append(targets, target)
 	}
 	slices.SortFunc(targets, func(a, b vaultclient.Target) int {
 		return strings.Compare(a.Path(), b.Path())

@@ -91,7 +91,7 @@ func TestTargets(t *testing.T) {
 	for _, target := range m.Targets() {
 		paths = append(paths, target.Path())
 	}
-	want := "entra/token/ci entra/token/ci/devops entra/token/ci/graph entra/token/ci/old " +
+	want := "entra/token/ci/devops entra/token/ci/graph entra/token/ci/old " +
 		"entra/token/ops/arm other/token/app"
 	if got := strings.Join(paths, " "); got != want {
 		t.Errorf("%s", got)

@@ -107,6 +107,18 @@ func (r *Resolver) Git(host string) (vaultclient.Target, bool) {
 	return r.override(target), named
 }
 
+// Targets are the tokens that the map names, as the command line changes them.
+func (r *Resolver) Targets() []vaultclient.Target {
+	if r.Map == nil {
+		return nil
+	}
+	targets := r.Map.Targets()
+	for i := range targets {
+		targets[i] = r.override(targets[i])
+	}
+	return targets
+}
+
 // override puts what the command line says into a token of the map's: mount and role, and the
 // account where the map names none.
 func (r *Resolver) override(target vaultclient.Target) vaultclient.Target {

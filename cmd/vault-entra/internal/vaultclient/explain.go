@@ -76,9 +76,16 @@ func (c *Client) explainForbidden(ctx context.Context, capability, path string, 
 		return &Error{Class: NoVaultToken, Cause: cause,
 			Text: "Vault does not take the token any more", Command: "vault login"}
 	}
-	return &Error{Class: Forbidden, Cause: cause, Text: fmt.Sprintf(
-		"the policies of the Vault token do not grant %q on %s: an administrator has to add "+
-			"path %q { capabilities = [%q] }", capability, path, path, capability)}
+	refused := NotGranted(capability, path)
+	refused.Cause = cause
+	return refused
+}
+
+// NotGranted says what a policy has to grant.
+func NotGranted(capability, path string) *Error {
+	return Errorf(Forbidden, "the policies of the Vault token do not grant %q on %s: an "+
+		"administrator has to add path %q { capabilities = [%q] }", capability, path, path,
+		capability)
 }
 
 // codes are the words that a message of the engine starts with, and their class.

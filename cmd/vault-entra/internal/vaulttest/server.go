@@ -34,6 +34,7 @@ type Answer struct {
 	Status  int // 200 if it is 0
 	Data    map[string]any
 	Auth    map[string]any
+	Body    map[string]any // the whole answer, instead of Data
 	Errors  []string
 	Headers map[string]string
 }
@@ -48,7 +49,16 @@ func New(t testing.TB) *Server {
 	s.Answer("auth/token/lookup-self", Answer{Data: map[string]any{
 		"renewable": false, "ttl": 3600, "policies": []string{"default"},
 	}})
+	s.Healthy(time.Now())
 	return s
+}
+
+// Healthy makes the server say that it is well, and what time it is.
+func (s *Server) Healthy(now time.Time) {
+	s.Answer("sys/health", Answer{Body: map[string]any{
+		"initialized": true, "sealed": false, "standby": false, "version": "1.21.4",
+		"server_time_utc": now.Unix(),
+	}})
 }
 
 // Environment points the environment at a Vault, with the token in VAULT_TOKEN and a home of its
@@ -132,6 +142,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked[path]++
 	answer, known := s.answers[path]
 	switch {
+	case s.sealed && path == "sys/health":
+		answer = Answer{Body: map[string]any{"initialized": true, "sealed": true}}
 	case s.sealed:
 		answer = Answer{Status: http.StatusServiceUnavailable, Errors: []string{"Vault is sealed"}}
 	case s.token != "" && r.Header.Get("X-Vault-Token") != s.token && path != "sys/health":
@@ -155,6 +167,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body := map[string]any{"data": answer.Data}
 	if answer.Auth != nil {
 		body = map[string]any{"auth": answer.Auth}
+	}
+	if answer.Body != nil {
+		body = answer.Body
 	}
 	if answer.Errors != nil {
 		body = map[string]any{"errors": answer.Errors}
