@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MPL-2.0
 #
 # Builds a release: for each platform the plugin and vault-entra, as raw
-# binaries, as archives, and with a list of what is in them (SBOM, CycloneDX).
+# binaries, as archives, and with a list of what is in them (SBOM, CycloneDX). The archive
+# of vault-entra has its man page and completions, too.
 # The plugin for Linux also comes as an OCI image (a layout in a tar file), and each file
 # has provenance (in-toto, SLSA). SHA256SUMS has the checksums of all; Vault registers a
 # plugin by that of its raw binary. The same commit, version, Go and key give the same
@@ -56,7 +57,7 @@ go build -buildvcs=false -trimpath -o "$work/sbom" \
 	github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
 cd "$root"
 
-# build PROGRAM PACKAGE OS ARCH
+# build PROGRAM PACKAGE OS ARCH [FILE=NAME...]: the files go into the archive as well.
 build() {
 	local name=$1_${version#v}_$3_$4 suffix=
 	[ "$3" != windows ] || suffix=.exe
@@ -67,12 +68,23 @@ build() {
 		-output "$dist/$name.cdx.json" "$dist/$name$suffix" 2>"$work/sbom.log" ||
 		die "$(cat "$work/sbom.log")"
 	"$work/pack" "$dist/$name.zip" "$time" "$dist/$name$suffix=$1$suffix" LICENSE \
-		"$dist/$name.cdx.json=$1.cdx.json"
+		"$dist/$name.cdx.json=$1.cdx.json" "${@:5}"
 }
+
+# What vault-entra says of itself, from a build for this machine.
+say "vault-entra's man page and completions"
+go build -buildvcs=false -trimpath -ldflags "-X main.version=$version -X main.commit=$commit" \
+	-o "$work/vault-entra" ./cmd/vault-entra
+"$work/vault-entra" man >"$work/vault-entra.1"
+manual=("$work/vault-entra.1=vault-entra.1")
+for shell in bash zsh fish; do
+	"$work/vault-entra" completion "$shell" >"$work/completion.$shell"
+	manual+=("$work/completion.$shell=completion.$shell")
+done
 
 for platform in $platforms; do
 	build vault-plugin-secrets-entra . "${platform%/*}" "${platform#*/}"
-	build vault-entra ./cmd/vault-entra "${platform%/*}" "${platform#*/}"
+	build vault-entra ./cmd/vault-entra "${platform%/*}" "${platform#*/}" "${manual[@]}"
 done
 
 plugin=vault-plugin-secrets-entra_${version#v}

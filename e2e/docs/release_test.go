@@ -3,10 +3,12 @@
 package docs
 
 import (
+	"archive/zip"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,6 +52,9 @@ func TestReleaseIsReproducible(t *testing.T) {
 			t.Errorf("%s: %v, its checksum %s is not among:\n%s", name, err, sum, sums[0])
 		}
 	}
+	wantEntries(t, filepath.Join(dist, "a", "vault-entra_9.9.9-rc.1_linux_amd64.zip"),
+		"vault-entra", "LICENSE", "vault-entra.cdx.json", "vault-entra.1", "completion.bash",
+		"completion.zsh", "completion.fish")
 	var contents struct {
 		Format     string `json:"bomFormat"`
 		Components []struct {
@@ -68,5 +73,25 @@ func TestReleaseIsReproducible(t *testing.T) {
 		if err == nil || !strings.Contains(string(out), "not semantic") {
 			t.Errorf("version %q: %v, %s", bad, err, out)
 		}
+	}
+}
+
+// wantEntries fails the test unless an archive holds these files and no other.
+func wantEntries(t *testing.T, archive string, want ...string) {
+	t.Helper()
+	reader, err := zip.OpenReader(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	var names []string
+	for _, file := range reader.File {
+		names = append(names, file.Name)
+		if file.UncompressedSize64 == 0 {
+			t.Errorf("%s is empty", file.Name)
+		}
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("%s holds %q, want %q", archive, names, want)
 	}
 }
