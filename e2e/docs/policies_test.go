@@ -48,7 +48,7 @@ func TestPolicies(t *testing.T) {
 	t.Parallel()
 	e := harness.NewEngine(t)
 	e.Put("entra/roles/arm", object{"scopes": "https://management.azure.com//user_impersonation"}).Want(204)
-	for _, name := range []string{"pipeline", "person", "operator", "administrator"} {
+	for _, name := range []string{"pipeline", "program", "person", "operator", "administrator"} {
 		hcl, err := os.ReadFile(harness.Path("docs", "policies", name+".hcl"))
 		if err != nil {
 			t.Fatal(err)
@@ -65,8 +65,8 @@ func TestPolicies(t *testing.T) {
 		"You are signed in")
 	e.SignIn("bob", "bob")
 	people := map[string]*harness.Client{
-		"pipeline": as(e, "pipeline"), "operator": as(e, "operator"),
-		"administrator": as(e, "administrator"), "alice": person(e, "alice", "person"),
+		"pipeline": as(e, "pipeline"), "program": as(e, "program"),
+		"operator": as(e, "operator"), "administrator": as(e, "administrator"), "alice": person(e, "alice", "person"),
 	}
 	for _, test := range []struct {
 		who, method, path string
@@ -82,6 +82,15 @@ func TestPolicies(t *testing.T) {
 		{"pipeline", "PUT", "entra/login/alice", nil, false},
 		{"pipeline", "GET", "entra/account/alice", nil, false},
 		{"pipeline", "GET", "entra/config", nil, false},
+
+		{"program", "GET", "entra/token/ci", nil, true},
+		{"program", "GET", "entra/token/ci/arm", nil, true},
+		{"program", "LIST", "entra/roles", nil, true},
+		{"program", "GET", "entra/roles/arm", nil, true},
+		{"program", "GET", "entra/token/alice", nil, false},
+		{"program", "PUT", "entra/roles/arm", object{"scopes": "Mail.Read"}, false},
+		{"program", "PUT", "entra/refresh/ci", nil, false},
+		{"program", "LIST", "entra/account", nil, false},
 
 		{"alice", "PUT", "entra/login/alice", nil, true},
 		{"alice", "PUT", "entra/login/alice", object{"roles": "arm"}, true},

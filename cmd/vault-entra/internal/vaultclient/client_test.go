@@ -142,6 +142,23 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestDeniedFields checks that a policy which forbids a field is not taken for one that lacks the
+// path.
+func TestDeniedFields(t *testing.T) {
+	v := vaulttest.New(t)
+	v.Refuse("entra/login/ci", 403, "permission denied")
+	for capability, want := range map[string]string{
+		"update": "but not with all of its fields", "deny": `do not grant "update" on entra/login/ci`,
+	} {
+		v.Answer("sys/capabilities-self", vaulttest.Answer{Data: map[string]any{
+			"entra/login/ci": []string{capability}}})
+		_, err := newClient(t).Write(t.Context(), "entra/login/ci", nil)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", capability, err)
+		}
+	}
+}
+
 // TestNoVault checks what is said where nothing listens, and of an address that cannot be meant.
 func TestNoVault(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -76,6 +76,11 @@ func (c *Client) explainForbidden(ctx context.Context, capability, path string, 
 		return &Error{Class: NoVaultToken, Cause: cause,
 			Text: "Vault does not take the token any more", Command: "vault login"}
 	}
+	if may, err := c.May(ctx, capability, path); err == nil && may && capability == "update" {
+		return &Error{Class: Forbidden, Cause: cause, Text: fmt.Sprintf(
+			"the policies of the Vault token grant %q on %s, but not with all of its fields: an "+
+				"administrator has to look at their denied_parameters", capability, path)}
+	}
 	refused := NotGranted(capability, path)
 	refused.Cause = cause
 	return refused
