@@ -20,8 +20,8 @@ import (
 
 type object = map[string]any
 
-// program is a Vault token with the policy of docs/policies/program.hcl, which lasts an hour and can
-// be renewed.
+// program is a Vault token with the policy of docs/policies/program.hcl, which lasts an hour and
+// can be renewed.
 func program(e *harness.Engine) *harness.Client {
 	e.T.Helper()
 	policy, err := os.ReadFile(harness.Path("docs", "policies", "program.hcl"))

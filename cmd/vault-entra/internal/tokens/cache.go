@@ -32,7 +32,8 @@ type Read func(ctx context.Context, target vaultclient.Target) (*vaultclient.Tok
 type Cache struct {
 	Read Read
 
-	// Failed is told a failure that is hidden from the caller, who gets the token before; may be nil.
+	// Failed is told a failure that is hidden from the caller, who gets the token before. It may be
+	// nil.
 	Failed func(target vaultclient.Target, err error)
 
 	now    func() time.Time

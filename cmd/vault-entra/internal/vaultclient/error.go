@@ -11,8 +11,8 @@ import (
 type Class int
 
 // The classes. Whose turn it is: a person's (LoginRequired, UnknownAccount, NoVaultToken), an
-// operator's (Forbidden, AccessDenied, Disabled, NothingThere), nobody's but time (Sealed, Unreachable,
-// EntraUnavailable, Throttled).
+// operator's (Forbidden, AccessDenied, Disabled, NothingThere), or nobody's but time (Sealed,
+// Unreachable, EntraUnavailable, Throttled).
 const (
 	Failed           Class = iota // anything else
 	LoginRequired                 // the account has to sign in again
