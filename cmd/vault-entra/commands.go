@@ -19,6 +19,7 @@ func commands(std streams) map[string]cli.CommandFactory {
 		tokenCommand(std),
 		runCommand(std),
 		serveCommand(std),
+		gitCredentialCommand(std),
 		doctorCommand(std),
 		manCommand(std),
 		completionCommand(std),
