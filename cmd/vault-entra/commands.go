@@ -20,6 +20,7 @@ func commands(std streams) map[string]cli.CommandFactory {
 		runCommand(std),
 		serveCommand(std),
 		gitCredentialCommand(std),
+		kubectlCredentialCommand(std),
 		doctorCommand(std),
 		manCommand(std),
 		completionCommand(std),
