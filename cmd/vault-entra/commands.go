@@ -21,6 +21,7 @@ func commands(std streams) map[string]cli.CommandFactory {
 		serveCommand(std),
 		gitCredentialCommand(std),
 		kubectlCredentialCommand(std),
+		dockerCredentialCommand(std),
 		doctorCommand(std),
 		manCommand(std),
 		completionCommand(std),

@@ -4,9 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"slices"
 	"strings"
 
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/dockercredential"
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/mapping"
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/tokens"
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
@@ -76,15 +79,9 @@ func (s *selection) open() (*source, error) {
 	if err := s.check(); err != nil {
 		return nil, err
 	}
-	var m *mapping.Map
-	if s.mapFile != "" {
-		var err error
-		if m, err = mapping.Load(s.mapFile); err != nil {
-			return nil, err
-		}
-		if err := m.Complete(); err != nil && s.account == "" {
-			return nil, err
-		}
+	m, err := s.readMap()
+	if err != nil {
+		return nil, err
 	}
 	vault, err := vaultclient.New()
 	if err != nil {
@@ -101,6 +98,18 @@ func (s *selection) open() (*source, error) {
 			return vault.Token(ctx, target, 0)
 		}),
 	}, nil
+}
+
+// readMap reads the map, nil if there is none.
+func (s *selection) readMap() (*mapping.Map, error) {
+	if s.mapFile == "" {
+		return nil, nil
+	}
+	m, err := mapping.Load(s.mapFile)
+	if err == nil && s.account == "" {
+		err = m.Complete()
+	}
+	return m, err
 }
 
 // Default is the token of what names no resource.
@@ -158,3 +167,28 @@ func (s *source) GitHost(ctx context.Context, host string) (*vaultclient.Token, 
 	}
 	return nil, nil
 }
+
+// Registry is the token for a container registry: one that the map names, or one of Azure Container
+// Registry. It is nil, without an error, for any other.
+func (s *source) Registry(ctx context.Context, host string) (*vaultclient.Token, error) {
+	if target, named := s.resolver.Registry(host); named {
+		return s.cache.Token(ctx, target)
+	}
+	azure := slices.ContainsFunc(azureRegistries, func(domain string) bool {
+		return strings.HasSuffix(strings.ToLower(host), domain)
+	})
+	if !azure {
+		return nil, nil
+	}
+	// Its own resource is the narrower one; accounts mostly have a role for the other alone.
+	token, err := s.Resource(ctx, dockercredential.Resource)
+	var trouble *vaultclient.Error
+	if err == nil || errors.As(err, &trouble) {
+		return token, err
+	}
+	return s.Resource(ctx, dockercredential.ARMResource)
+}
+
+// azureRegistries are the domains of Azure Container Registry in the public cloud, China's and the
+// US government's.
+var azureRegistries = []string{".azurecr.io", ".azurecr.cn", ".azurecr.us"}

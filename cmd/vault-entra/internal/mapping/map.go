@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MPL-2.0
 
-// Package mapping says which token of the engine is meant by a resource, a scope or a git host.
+// Package mapping says which token of the engine is meant by a resource, a scope, a git host or a
+// container registry.
 package mapping
 
 import (
@@ -16,20 +17,22 @@ import (
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
-// Map is a file that names the tokens of resources and git hosts. It is HCL, as the configuration
-// of Vault's Agent is:
+// Map is a file that names the tokens of resources, git hosts and registries. It is HCL, as the
+// configuration of Vault's Agent is:
 //
 //	mount   = "entra"
 //	account = "ci"
 //	resource "https://graph.microsoft.com" { role = "graph" }
 //	git "dev.azure.com" { role = "devops" }
+//	registry "contoso.azurecr.io" { role = "registry" }
 type Map struct {
 	File    string // as it was given
 	Mount   string // of what names no other; "" if the file names none
 	Account string // the same
 
-	resources map[string]entry // by Canonical
-	gits      map[string]entry // by host, in lower case
+	resources  map[string]entry // by Canonical
+	gits       map[string]entry // by host, in lower case
+	registries map[string]entry // the same
 }
 
 // entry is a block of the map.
@@ -52,7 +55,10 @@ func Load(file string) (*Map, error) {
 
 // Parse reads a map. The error names the file and the line.
 func Parse(file string, text []byte) (*Map, error) {
-	m := &Map{File: file, resources: map[string]entry{}, gits: map[string]entry{}}
+	m := &Map{
+		File: file, resources: map[string]entry{}, gits: map[string]entry{},
+		registries: map[string]entry{},
+	}
 	parsed, err := parser.Parse(text)
 	if err != nil {
 		return nil, fmt.Errorf("the map %s cannot be parsed: %w", file, err)
@@ -66,7 +72,7 @@ func Parse(file string, text []byte) (*Map, error) {
 			return nil, fmt.Errorf("the map %s, line %d: %w", file, item.Pos().Line, err)
 		}
 	}
-	if m.Account == "" && len(m.resources)+len(m.gits) == 0 {
+	if m.Account == "" && len(m.resources)+len(m.gits)+len(m.registries) == 0 {
 		return nil, fmt.Errorf("the map %s names nothing", file)
 	}
 	return m, nil
@@ -79,7 +85,7 @@ func (m *Map) Complete() error {
 		return nil
 	}
 	var first *entry
-	for _, blocks := range []map[string]entry{m.resources, m.gits} {
+	for _, blocks := range m.blocks() {
 		for _, e := range blocks {
 			if e.account == "" && (first == nil || e.line < first.line) {
 				first = &e
@@ -91,6 +97,10 @@ func (m *Map) Complete() error {
 	}
 	return fmt.Errorf("the map %s, line %d: %q names no account, and neither does the top of the "+
 		"file or -account", m.File, first.line, first.name)
+}
+
+func (m *Map) blocks() []map[string]entry {
+	return []map[string]entry{m.resources, m.gits, m.registries}
 }
 
 // take reads one setting or block of the file.
@@ -106,8 +116,11 @@ func (m *Map) take(item *ast.ObjectItem) error {
 		err = put(m.resources, item, Canonical)
 	case "git":
 		err = put(m.gits, item, strings.ToLower)
+	case "registry":
+		err = put(m.registries, item, strings.ToLower)
 	default:
-		err = fmt.Errorf("there is no %q: a map has mount, account, resource and git", key)
+		err = fmt.Errorf("there is no %q: a map has mount, account, resource, git "+
+			"and registry", key)
 	}
 	return err
 }
@@ -201,10 +214,15 @@ func (m *Map) Resource(resource string) (vaultclient.Target, bool) {
 
 // Git is the token for a git host that the map names: the host itself, or a name with a star for
 // its first labels.
-func (m *Map) Git(host string) (vaultclient.Target, bool) {
+func (m *Map) Git(host string) (vaultclient.Target, bool) { return m.host(m.gits, host) }
+
+// Registry is the token for a container registry that the map names, as Git is.
+func (m *Map) Registry(host string) (vaultclient.Target, bool) { return m.host(m.registries, host) }
+
+func (m *Map) host(blocks map[string]entry, host string) (vaultclient.Target, bool) {
 	host = strings.ToLower(host)
 	for name := host; ; {
-		if e, named := m.gits[name]; named {
+		if e, named := blocks[name]; named {
 			return m.target(e), true
 		}
 		_, rest, more := strings.Cut(strings.TrimPrefix(name, "*."), ".")
@@ -231,7 +249,7 @@ func (m *Map) target(e entry) vaultclient.Target {
 // Targets are the tokens that the map's blocks name, each once, in the order of their paths.
 func (m *Map) Targets() []vaultclient.Target {
 	var targets []vaultclient.Target
-	for _, blocks := range []map[string]entry{m.resources, m.gits} {
+	for _, blocks := range m.blocks() {
 		for _, e := range blocks {
 			targets = append(targets, m.target(e))
 		}
@@ -243,9 +261,14 @@ func (m *Map) Targets() []vaultclient.Target {
 }
 
 // Resources are the resources that the map names, as they stand there.
-func (m *Map) Resources() []string {
+func (m *Map) Resources() []string { return names(m.resources) }
+
+// Registries are the registries that the map names, as they stand there, with their stars.
+func (m *Map) Registries() []string { return names(m.registries) }
+
+func names(blocks map[string]entry) []string {
 	var names []string
-	for _, e := range m.resources {
+	for _, e := range blocks {
 		names = append(names, e.name)
 	}
 	slices.Sort(names)

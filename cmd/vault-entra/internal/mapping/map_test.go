@@ -22,6 +22,9 @@ resource "api://f2a1" { mount = "/other/" account = "app" }
 
 git "dev.azure.com"      { role = "devops" }
 git "*.visualstudio.com" { role = "old" }
+
+registry "contoso.azurecr.io" { role = "registry" }
+registry "*.azurecr.us"       { account = "ops" }
 `
 
 func parse(t *testing.T, text string) *Map {
@@ -84,6 +87,26 @@ func TestGitHostOfTheMap(t *testing.T) {
 	}
 }
 
+// TestRegistryOfTheMap checks that registries are a list of their own.
+func TestRegistryOfTheMap(t *testing.T) {
+	m := parse(t, example)
+	for host, path := range map[string]string{
+		"Contoso.azurecr.io": "entra/token/ci/registry", "a.azurecr.us": "entra/token/ops",
+	} {
+		if got, named := m.Registry(host); !named || got.Path() != path {
+			t.Errorf("%s: %v, %t", host, got, named)
+		}
+	}
+	for _, host := range []string{"dev.azure.com", "other.azurecr.io", "azurecr.us", ""} {
+		if got, named := m.Registry(host); named {
+			t.Errorf("%q is mapped to %v", host, got)
+		}
+	}
+	if got := m.Registries(); len(got) != 2 || got[1] != "contoso.azurecr.io" {
+		t.Errorf("%q", got)
+	}
+}
+
 // TestTargets checks that the doctor gets each token once.
 func TestTargets(t *testing.T) {
 	m := parse(t, example+`resource "https://graph.microsoft.us" { role = "graph" }`)
@@ -92,7 +115,7 @@ func TestTargets(t *testing.T) {
 		paths = append(paths, target.Path())
 	}
 	want := "entra/token/ci/devops entra/token/ci/graph entra/token/ci/old " +
-		"entra/token/ops/arm other/token/app"
+		"entra/token/ci/registry entra/token/ops entra/token/ops/arm other/token/app"
 	if got := strings.Join(paths, " "); got != want {
 		t.Errorf("%s", got)
 	}

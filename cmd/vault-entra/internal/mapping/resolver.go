@@ -119,6 +119,15 @@ func (r *Resolver) Targets() []vaultclient.Target {
 	return targets
 }
 
+// Registry is the token for a container registry, false if the map does not name it.
+func (r *Resolver) Registry(host string) (vaultclient.Target, bool) {
+	if r.Map == nil {
+		return vaultclient.Target{}, false
+	}
+	target, named := r.Map.Registry(host)
+	return r.override(target), named
+}
+
 // override puts what the command line says into a token of the map's: mount and role, and the
 // account where the map names none.
 func (r *Resolver) override(target vaultclient.Target) vaultclient.Target {
