@@ -19,6 +19,7 @@ func commands(std streams) map[string]cli.CommandFactory {
 		tokenCommand(std),
 		runCommand(std),
 		serveCommand(std),
+		azCommand(std),
 		gitCredentialCommand(std),
 		kubectlCredentialCommand(std),
 		dockerCredentialCommand(std),
