@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaulttest"
 )
 
 // children are the programs that the test binary can be.
@@ -429,5 +431,35 @@ func TestServeWithoutVault(t *testing.T) {
 	if err := json.Unmarshal(printed.Bytes(), &announced); err != nil ||
 		announced.Variables["IDENTITY_ENDPOINT"] != announced.Address+"/msi/token" {
 		t.Errorf("%v: %s", err, printed.String())
+	}
+}
+
+// BenchmarkCachedCall is a call of the identity endpoint, over a connection that is kept, for a
+// token that is in memory.
+func BenchmarkCachedCall(b *testing.B) {
+	v := vaulttest.New(b)
+	v.AccessToken("entra/token/ci", "graph-token", "User.Read", time.Hour, time.Hour)
+	v.Answer("entra/roles", vaulttest.Answer{Data: map[string]any{"keys": []string{}}})
+	tokens, err := (&selection{account: "ci"}).open()
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := newCommand(streams{out: io.Discard, messages: io.Discard}, manual{})
+	server, err := c.endpoint(b.Context(), tokens, "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer server.Close()
+	go func() { _ = server.Serve() }()
+	for _, variable := range server.Variables() {
+		b.Setenv(variable.Name, variable.Value)
+	}
+	for b.Loop() {
+		if status, body, err := askIdentity("https://graph.microsoft.com"); status != 200 {
+			b.Fatal(status, body, err)
+		}
+	}
+	if n := v.Asked("entra/token/ci"); n != 1 {
+		b.Errorf("%d reads of Vault", n)
 	}
 }

@@ -43,6 +43,7 @@ func (s *signIn) byBrowser(ctx context.Context) (*Result, error) {
 	}
 	wait, cancel := untilExpiry(ctx, vaultclient.Text(login, "expire_time"))
 	defer cancel()
+	defer spin(s.messages)()
 	return listener.await(wait, opened.Query().Get("state"), s.handOver)
 }
 

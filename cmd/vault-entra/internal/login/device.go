@@ -6,8 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/hashicorp/vault/api"
@@ -26,14 +24,15 @@ func (s *signIn) byDevice(ctx context.Context) (*Result, error) {
 		vaultclient.Text(device, "verification_uri"), vaultclient.Text(device, "user_code"))
 	wait, cancel := untilExpiry(ctx, vaultclient.Text(device, "expire_time"))
 	defer cancel()
-	spin := newSpinner(s.messages)
-	defer spin.stop()
+	defer spin(s.messages)()
 	for {
-		if !spin.wait(wait, interval(device)) {
+		select {
+		case <-wait.Done():
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
 			return nil, refused("nobody entered the code before it expired")
+		case <-time.After(interval(device)):
 		}
 		login, err := s.vault.Read(ctx, s.path("login"))
 		if err != nil {
@@ -62,50 +61,4 @@ func interval(device *api.Secret) time.Duration {
 		seconds = 5
 	}
 	return time.Duration(seconds) * time.Second
-}
-
-// spinner shows a person that something is waited for.
-type spinner struct {
-	out      io.Writer
-	terminal bool
-	turn     int
-}
-
-func newSpinner(out io.Writer) *spinner {
-	s := &spinner{out: out}
-	if file, ok := out.(*os.File); ok {
-		info, err := file.Stat()
-		s.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
-	}
-	if !s.terminal {
-		fmt.Fprintln(out, "Waiting for the sign-in.")
-	}
-	return s
-}
-
-// wait lets time pass; it reports whether all of it did.
-func (s *spinner) wait(ctx context.Context, d time.Duration) bool {
-	over := time.NewTimer(d)
-	defer over.Stop()
-	tick := time.NewTicker(150 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-over.C:
-			return true
-		case <-tick.C:
-			if s.terminal {
-				fmt.Fprintf(s.out, "\r%c Waiting for the sign-in ", `|/-\`[s.turn%4])
-				s.turn++
-			}
-		}
-	}
-}
-
-func (s *spinner) stop() {
-	if s.terminal {
-		fmt.Fprint(s.out, "\r\033[K")
-	}
 }

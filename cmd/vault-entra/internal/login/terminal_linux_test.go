@@ -79,6 +79,35 @@ func TestPasteIntoATerminal(t *testing.T) {
 	}
 }
 
+// TestSpinner checks that a terminal shows that something is waited for, and that its line is empty
+// afterwards; anything else gets one line.
+func TestSpinner(t *testing.T) {
+	person, terminal := openTerminal(t)
+	stop := spin(terminal)
+	seen := make([]byte, 200)
+	var shown string
+	for !strings.Contains(shown, "/ Waiting for the sign-in") { // the second turn
+		n, err := person.Read(seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown += string(seen[:n])
+	}
+	stop()
+	for !strings.HasSuffix(shown, "\r\033[K") {
+		n, err := person.Read(seen)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shown += string(seen[:n])
+	}
+	var out strings.Builder
+	spin(&out)()
+	if out.String() != "Waiting for the sign-in.\n" {
+		t.Errorf("no terminal is told %q", out.String())
+	}
+}
+
 // afterPrompt tells when the command has asked for the address.
 type afterPrompt struct {
 	strings.Builder

@@ -14,8 +14,10 @@ import (
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 )
 
-// rolesKept is how long the resolver goes by the roles that it has read.
-const rolesKept = 5 * time.Minute
+const (
+	rolesKept  = 5 * time.Minute  // the resolver goes by the roles that it has read
+	rolesRetry = 10 * time.Second // and by what it knew, before it asks a Vault in trouble again
+)
 
 // Resolver finds the token of a resource: by a role that was asked for, by the map, or by the
 // scopes of the mount's roles.
@@ -26,9 +28,11 @@ type Resolver struct {
 	Account string // of what the map does not name, wins over the map's
 	Role    string // of every resource, whatever the map says
 
-	mu    sync.Mutex // guards what follows; held across the reads of the roles
-	roles []role
-	read  time.Time
+	mu      sync.Mutex // guards what follows; held across the reads of the roles
+	known   bool       // they were read once
+	roles   []role
+	refused *vaultclient.Error // the policy lacks them
+	until   time.Time          // when they are read again
 }
 
 // role is a role of the mount, and what its scopes are of.
@@ -146,13 +150,12 @@ func (r *Resolver) override(target vaultclient.Target) vaultclient.Target {
 // byRoles finds the role whose scopes are the resource's, else assumes the default token.
 func (r *Resolver) byRoles(ctx context.Context, target vaultclient.Target,
 	resource string) (Choice, error) {
-	roles, err := r.mountRoles(ctx, target.Mount)
-	var refused *vaultclient.Error
-	if errors.As(err, &refused) && refused.Class == vaultclient.Forbidden {
-		return Choice{Target: target, Assumed: true, why: refused}, nil
-	}
-	if err != nil {
+	roles, refused, err := r.mountRoles(ctx, target.Mount)
+	switch {
+	case err != nil:
 		return Choice{}, err
+	case refused != nil:
+		return Choice{Target: target, Assumed: true, why: refused}, nil
 	}
 	wanted := Canonical(resource)
 	var found []string
@@ -174,13 +177,33 @@ func (r *Resolver) byRoles(ctx context.Context, target vaultclient.Target,
 		strings.Join(found, ", "), resource)
 }
 
-// mountRoles reads the roles of the mount, or gives what it read a moment ago.
-func (r *Resolver) mountRoles(ctx context.Context, mount string) ([]role, error) {
+// mountRoles gives the roles of the mount as they were read a moment ago, or why the policy does
+// not show them. While Vault is in trouble, what was read before counts.
+func (r *Resolver) mountRoles(ctx context.Context, mount string) ([]role, *vaultclient.Error,
+	error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.read.IsZero() && time.Since(r.read) < rolesKept {
-		return r.roles, nil
+	if time.Now().Before(r.until) {
+		return r.roles, r.refused, nil
 	}
+	roles, err := r.readRoles(ctx, mount)
+	var trouble *vaultclient.Error
+	errors.As(err, &trouble)
+	switch {
+	case err == nil:
+		r.roles, r.refused, r.until = roles, nil, time.Now().Add(rolesKept)
+	case trouble != nil && trouble.Class == vaultclient.Forbidden:
+		r.roles, r.refused, r.until = nil, trouble, time.Now().Add(rolesKept)
+	case trouble != nil && trouble.Passing() && r.known:
+		r.until = time.Now().Add(rolesRetry)
+	default:
+		return nil, nil, err
+	}
+	r.known = true
+	return r.roles, r.refused, nil
+}
+
+func (r *Resolver) readRoles(ctx context.Context, mount string) ([]role, error) {
 	names, err := r.Vault.List(ctx, mount+"/roles")
 	if err != nil {
 		return nil, err
@@ -199,7 +222,6 @@ func (r *Resolver) mountRoles(ctx context.Context, mount string) ([]role, error)
 		}
 		roles = append(roles, found)
 	}
-	r.roles, r.read = roles, time.Now()
 	return roles, nil
 }
 

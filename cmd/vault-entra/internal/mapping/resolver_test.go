@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaulttest"
@@ -80,13 +81,41 @@ func TestRolesForbidden(t *testing.T) {
 			t.Errorf("%v; it lacks %s", err, want)
 		}
 	}
-	v.Seal(true)
-	var refused *vaultclient.Error
-	if _, err := r.Resource(t.Context(), "https://vault.azure.net"); !errors.As(err, &refused) ||
-		refused.Class != vaultclient.Sealed {
-		t.Errorf("sealed: %v", err)
+	for range 10 {
+		if _, err := r.Resource(t.Context(), "https://vault.azure.net"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := v.Asked("entra/roles"); n != 1 {
+		t.Errorf("Vault was asked %d times for what the policy lacks", n)
 	}
 }
+
+// TestRolesWhileSealed checks that a Vault in trouble is told where nothing is known, and that what
+// is known counts meanwhile.
+func TestRolesWhileSealed(t *testing.T) {
+	v, client := mountWithRoles(t)
+	r := &Resolver{Vault: client, Account: "ci"}
+	v.Seal(true)
+	var refused *vaultclient.Error
+	if _, err := r.Resource(t.Context(), arm); !errors.As(err, &refused) ||
+		refused.Class != vaultclient.Sealed {
+		t.Errorf("at the start: %v", err)
+	}
+	v.Seal(false)
+	for range 2 {
+		if choice, err := r.Resource(t.Context(), arm); err != nil || choice.Role != "arm" {
+			t.Errorf("%+v, %v", choice, err)
+		}
+		v.Seal(true)
+		r.until = time.Time{} // what was read is old
+	}
+	if n := v.Asked("entra/roles"); n != 3 {
+		t.Errorf("the roles were listed %d times", n)
+	}
+}
+
+const arm = "https://management.azure.com/"
 
 // TestPrecedence checks what wins over what.
 func TestPrecedence(t *testing.T) {
