@@ -115,10 +115,11 @@ func (d *doctor) examine(ctx context.Context) {
 		return
 	}
 	targets := d.targets()
+	mounted := true
 	for _, target := range targets {
-		d.lookAtTarget(ctx, target)
+		mounted = d.lookAtTarget(ctx, target)
 	}
-	if len(targets) > 0 && d.mapped == nil && d.selected.role == "" {
+	if len(targets) > 0 && mounted && d.mapped == nil && d.selected.role == "" {
 		d.lookAtRoles(ctx, targets[0].Mount)
 	}
 }
@@ -244,19 +245,19 @@ func (d *doctor) targets() []vaultclient.Target {
 	return slices.Compact(targets)
 }
 
-// lookAtTarget looks at the policy and at the account.
-func (d *doctor) lookAtTarget(ctx context.Context, target vaultclient.Target) {
+// lookAtTarget looks at the policy and at the account. It reports false where no engine is mounted.
+func (d *doctor) lookAtTarget(ctx context.Context, target vaultclient.Target) (mounted bool) {
 	may, err := d.vault.May(ctx, "read", target.Path())
 	if err == nil && !may {
 		d.fail("policy", vaultclient.NotGranted("read", target.Path()))
-		return
+		return true
 	}
 	ready, err := d.vault.Check(ctx, target)
 	var refused *vaultclient.Error
 	if errors.As(err, &refused) && (refused.Class == vaultclient.Forbidden ||
 		refused.Class == vaultclient.NothingThere) {
 		d.lookByReading(ctx, target)
-		return
+		return true
 	}
 	switch {
 	case err != nil:
@@ -266,6 +267,7 @@ func (d *doctor) lookAtTarget(ctx context.Context, target vaultclient.Target) {
 	default:
 		d.ok("token", "%s: %s", target.Path(), ready.Message)
 	}
+	return refused == nil || refused.Class != vaultclient.NoMount
 }
 
 // lookByReading reads the token, where check/ is not there or not granted.

@@ -174,8 +174,8 @@ func TestDoctor(t *testing.T) {
 		"nothing mounted": {
 			func(_ *testing.T, v *vaulttest.Server) {
 				v.Refuse("entra/check/ci", 404, "no handler for route")
-				v.Refuse("entra/token/ci", 404, "no handler for route")
-			}, 1, "token", "failed", "entra/token/ci: no handler for route", "",
+			}, 1, "token", "failed", "no secrets engine is mounted where entra/check/ci would be",
+			"vault secrets list",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

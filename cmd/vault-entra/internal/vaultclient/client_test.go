@@ -123,7 +123,12 @@ func TestRefusals(t *testing.T) {
 		"nothing mounted": {
 			vaulttest.Answer{Status: 404, Errors: []string{
 				"no handler for route \"entra/token/ci\". route entry not found."}},
-			vaultclient.NothingThere, "no handler for route", "", false,
+			vaultclient.NoMount, "no secrets engine is mounted where entra/token/ci would be",
+			"vault secrets list", false,
+		},
+		"an older engine": {
+			vaulttest.Answer{Status: 404, Errors: []string{"1 error occurred: unsupported path"}},
+			vaultclient.NothingThere, "unsupported path", "", false,
 		},
 		"another engine": {
 			vaulttest.Answer{Data: map[string]any{"password": "x"}},

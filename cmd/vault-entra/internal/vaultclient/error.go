@@ -11,7 +11,7 @@ import (
 type Class int
 
 // The classes. Whose turn it is: a person's (LoginRequired, UnknownAccount, NoVaultToken), an
-// operator's (Forbidden, AccessDenied, Disabled, NothingThere), or nobody's but time (Sealed,
+// operator's (Forbidden, AccessDenied, Disabled, NoMount), or nobody's but time (Sealed,
 // Unreachable, EntraUnavailable, Throttled).
 const (
 	Failed           Class = iota // anything else
@@ -21,7 +21,8 @@ const (
 	AccessDenied                  // Entra's policy or directory says no
 	NoVaultToken                  // there is no Vault token, or Vault does not take it
 	Forbidden                     // the policies of the Vault token lack a path
-	NothingThere                  // nothing is at the path, or no engine is mounted there
+	NothingThere                  // nothing is at the path, or the engine does not have it
+	NoMount                       // no engine is mounted there
 	Sealed                        // Vault is sealed or not initialized
 	Unreachable                   // Vault does not answer
 	EntraUnavailable              // Vault could not get a token from Entra

@@ -47,6 +47,10 @@ func (c *Client) explain(ctx context.Context, capability, path string, status an
 		return &Error{Class: Sealed, Cause: err, RetryAfter: status.retryAfter,
 			Text:    fmt.Sprintf("Vault at %s is sealed", c.Address()),
 			Command: "vault operator unseal"}
+	case answer.StatusCode == http.StatusNotFound && strings.Contains(said, "no handler for route"):
+		return &Error{Class: NoMount, Cause: err, Command: "vault secrets list",
+			Text: fmt.Sprintf("no secrets engine is mounted where %s would be: -mount says where",
+				path)}
 	case answer.StatusCode == http.StatusNotFound && said == "":
 		return &Error{Class: NothingThere, Cause: err, Text: "nothing is at " + path}
 	case answer.StatusCode == http.StatusNotFound:
