@@ -12,54 +12,84 @@ import (
 	"testing"
 )
 
-// TestRoomsImport holds the imports of every room to the table of docs/architecture.md.
+const module = "vault-plugin-secrets-entra"
+
+// TestRoomsImport holds the imports of every room to the tables of docs/architecture.md.
 func TestRoomsImport(t *testing.T) {
 	t.Parallel()
-	allowed := importTable(t)
-	const module = "vault-plugin-secrets-entra"
-	list := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, ".", "./internal/...")
+	for _, part := range []struct{ heading, top, rooms string }{
+		{"### Who may import whom", module, module + "/internal/"},
+		{"### Who may import whom in the command", module + "/cmd/vault-entra",
+			module + "/cmd/vault-entra/internal/"},
+	} {
+		allowed := importTable(t, part.heading)
+		seen := 0
+		for room, imports := range importsOf(t, part.top, part.rooms) {
+			may, listed := allowed[room]
+			if !listed {
+				t.Errorf("%s is not in the table %q of docs/architecture.md", room, part.heading)
+				continue
+			}
+			seen++
+			for _, imported := range imports {
+				if of, ours := ownPackage(imported, part.rooms); ours && !slices.Contains(may, of) {
+					t.Errorf("%s imports %s, which the table does not allow", room, of)
+				}
+				if strings.HasPrefix(room, "entra") && strings.Contains(imported, "hashicorp/vault") {
+					t.Errorf("%s imports %s: the protocol knows no Vault", room, imported)
+				}
+			}
+		}
+		if seen != len(allowed) {
+			t.Errorf("%d packages are listed in the table %q, %d exist", len(allowed), part.heading,
+				seen)
+		}
+	}
+}
+
+// importsOf are the imports of a package and of its rooms, by the room's name; "root" is the
+// package itself.
+func importsOf(t *testing.T, top, rooms string) map[string][]string {
+	t.Helper()
+	list := exec.Command("go", "list", "-f", `{{.ImportPath}}:{{join .Imports " "}}`, top, rooms+"...")
 	out, err := list.Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
-	seen := 0
+	found := map[string][]string{}
 	for line := range strings.Lines(string(out)) {
 		path, imports, _ := strings.Cut(strings.TrimSpace(line), ":")
-		room := strings.TrimPrefix(path, module+"/internal/")
-		if path == module {
+		room := strings.TrimPrefix(path, rooms)
+		if path == top {
 			room = "root"
 		}
-		may, listed := allowed[room]
-		if !listed {
-			t.Errorf("%s is not in the table of docs/architecture.md", path)
-			continue
-		}
-		seen++
-		for _, imported := range strings.Fields(imports) {
-			of, ours := strings.CutPrefix(imported, module+"/internal/")
-			switch {
-			case ours && !slices.Contains(may, of):
-				t.Errorf("%s imports %s, which the table does not allow", room, of)
-			case strings.HasPrefix(room, "entra") && strings.Contains(imported, "hashicorp/vault"):
-				t.Errorf("%s imports %s: the protocol knows no Vault", room, imported)
-			}
-		}
+		found[room] = strings.Fields(imports)
 	}
-	if seen != len(allowed) {
-		t.Errorf("%d packages are listed in the table, %d exist", len(allowed), seen)
-	}
+	return found
 }
 
-// importTable reads the rows of the table that follows "Who may import whom".
-func importTable(t *testing.T) map[string][]string {
+// ownPackage is the name of a package of this module as the tables write it: one of the same rooms
+// by its last word, a room of the engine as `engine/NAME`.
+func ownPackage(imported, rooms string) (name string, ours bool) {
+	if room, same := strings.CutPrefix(imported, rooms); same {
+		return room, true
+	}
+	if room, engine := strings.CutPrefix(imported, module+"/internal/"); engine {
+		return "engine/" + room, true
+	}
+	return imported, strings.HasPrefix(imported, module)
+}
+
+// importTable reads the rows of the table that follows a heading.
+func importTable(t *testing.T, heading string) map[string][]string {
 	t.Helper()
 	document, err := os.ReadFile(filepath.Join("docs", "architecture.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, section, _ := strings.Cut(string(document), "### Who may import whom")
-	section, _, _ = strings.Cut(section, "\n## ")
-	quoted := regexp.MustCompile("`([a-z]+)`")
+	_, section, _ := strings.Cut(string(document), heading+"\n")
+	section, _, _ = strings.Cut(section, "\n#")
+	quoted := regexp.MustCompile("`([a-z/]+)`")
 	allowed := map[string][]string{}
 	for line := range strings.Lines(section) {
 		cells := strings.Split(line, "|")
