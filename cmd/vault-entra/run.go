@@ -71,7 +71,7 @@ func (c *command) run(ctx context.Context, selected *selection, args []string) e
 		return err
 	}
 	defer server.Close()
-	if asked, err := tokens.ready(ctx); asked && err != nil {
+	if err := tokens.ready(ctx); err != nil {
 		if fatal(err) || ctx.Err() != nil {
 			return err
 		}

@@ -230,6 +230,11 @@ func TestExitCodesOfRun(t *testing.T) {
 	if code != 7 || !strings.Contains(said, "Warning: login_required: again. Run: vault-entra login old") {
 		t.Errorf("the child runs with a warning: %d %s", code, said)
 	}
+	v.Refuse("entra/token/roles", 403, "permission denied")
+	code, _, said = ends(t, runs(t, "exit", []string{"-account=roles"}, []string{"7"}))
+	if code != 7 || said != "" {
+		t.Errorf("a policy that grants roles alone is no reason to warn: %d %s", code, said)
+	}
 	v.Seal(true)
 	expect(t, 125, []string{"is sealed"}, "run", "-account=ci", "true")
 	v.Close()

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -67,7 +68,7 @@ func serveCommand(std streams) *command {
 		if file != "" {
 			defer os.Remove(file)
 		}
-		if _, err := tokens.ready(ctx); err != nil {
+		if err := tokens.ready(ctx); err != nil {
 			fmt.Fprintf(c.messages, "Warning: %v\nPrograms are told so until that is mended.\n", err)
 		}
 		ended := make(chan error, 1)
@@ -100,15 +101,18 @@ func (c *command) endpoint(ctx context.Context, tokens *source,
 	return server, nil
 }
 
-// ready reads the default token, if there is one, to find out early what does not work. It reports
-// whether there was something to find out.
-func (s *source) ready(ctx context.Context) (asked bool, err error) {
+// ready reads the default token, if there is one, to find out early what does not work.
+func (s *source) ready(ctx context.Context) error {
 	target, err := s.resolver.Default()
 	if err != nil {
-		return false, nil // the map names every token by its resource
+		return nil // the map names every token by its resource
 	}
 	_, err = s.cache.Token(ctx, target)
-	return true, err
+	var refused *vaultclient.Error
+	if errors.As(err, &refused) && refused.Class == vaultclient.Forbidden {
+		return nil // the policy may grant those of roles alone
+	}
+	return err
 }
 
 // announce says where the server is, to a file or to standard output.

@@ -15,6 +15,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -77,7 +79,7 @@ func Listen(address, secret string, token Token) (*Server, error) {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ConnState:         s.idle.observe,
-		ErrorLog:          nil,
+		ErrorLog:          log.New(io.Discard, "", 0), // what a client does wrong, it is told
 	}
 	return s, nil
 }
