@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/posener/complete"
@@ -28,6 +29,7 @@ type command struct {
 	args     complete.Predictor // of the arguments; nil = nothing
 	stopsAt1 bool               // the first argument ends the options: what follows is a child's
 	failCode int                // the exit code of every failure, instead of the usual ones
+	warning  sync.Mutex         // of warn, which the background calls as well
 }
 
 // manual is what a command says of itself.
@@ -73,6 +75,13 @@ func (c *command) tell(err error) {
 	default:
 		fmt.Fprintln(c.messages, err)
 	}
+}
+
+// warn says what a person should know and the command goes on with.
+func (c *command) warn(format string, args ...any) {
+	c.warning.Lock()
+	defer c.warning.Unlock()
+	fmt.Fprintf(c.messages, "Warning: "+format+"\n", args...)
 }
 
 // Help is the whole text, in Vault's manner.

@@ -64,18 +64,16 @@ func (c *command) run(ctx context.Context, selected *selection, args []string) e
 		fmt.Fprintf(c.messages, "%s: %s\n", program, describeLookup(args[0], err))
 		return exitCode(lookupCode(err))
 	}
-	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
-	defer stop()
-	server, err := c.endpoint(serving, tokens, "127.0.0.1:0")
+	server, end, err := c.endpoint(tokens, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	defer server.Close()
+	defer end()
 	if err := tokens.ready(ctx); err != nil {
 		if fatal(err) || ctx.Err() != nil {
 			return err
 		}
-		fmt.Fprintf(c.messages, "Warning: %v\n", err)
+		c.warn("%v", err)
 	}
 	go func() { _ = server.Serve() }() // ends with Close
 	return c.runChild(path, args, childEnvironment(os.Environ(), server.Variables()))

@@ -251,11 +251,11 @@ func TestVaultGoes(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCommand(streams{out: io.Discard, messages: io.Discard}, manual{})
-	server, err := c.endpoint(t.Context(), tokens, "127.0.0.1:0")
+	server, end, err := c.endpoint(tokens, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	defer end()
 	go func() { _ = server.Serve() }()
 	for _, variable := range server.Variables() {
 		t.Setenv(variable.Name, variable.Value)
@@ -283,11 +283,11 @@ func TestThousandAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newCommand(streams{out: io.Discard, messages: io.Discard}, manual{})
-	server, err := c.endpoint(t.Context(), tokens, "127.0.0.1:0")
+	server, end, err := c.endpoint(tokens, "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer server.Close()
+	defer end()
 	go func() { _ = server.Serve() }()
 	for _, variable := range server.Variables() {
 		t.Setenv(variable.Name, variable.Value)
@@ -450,11 +450,11 @@ func BenchmarkCachedCall(b *testing.B) {
 		b.Fatal(err)
 	}
 	c := newCommand(streams{out: io.Discard, messages: io.Discard}, manual{})
-	server, err := c.endpoint(b.Context(), tokens, "127.0.0.1:0")
+	server, end, err := c.endpoint(tokens, "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer server.Close()
+	defer end()
 	go func() { _ = server.Serve() }()
 	for _, variable := range server.Variables() {
 		b.Setenv(variable.Name, variable.Value)

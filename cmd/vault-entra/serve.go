@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/identity"
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaultclient"
@@ -57,11 +59,11 @@ func serveCommand(std streams) *command {
 		if _, err := tokens.resolver.Default(); err != nil && tokens.resolver.Map == nil {
 			return usageError{err.Error()}
 		}
-		server, err := c.endpoint(ctx, tokens, listen)
+		server, end, err := c.endpoint(tokens, listen)
 		if err != nil {
 			return err
 		}
-		defer server.Close()
+		defer end()
 		if err := c.announce(server, file, format); err != nil {
 			return err
 		}
@@ -69,7 +71,7 @@ func serveCommand(std streams) *command {
 			defer os.Remove(file)
 		}
 		if err := tokens.ready(ctx); err != nil {
-			fmt.Fprintf(c.messages, "Warning: %v\nPrograms are told so until that is mended.\n", err)
+			c.warn("%v\nPrograms are told so until that is mended.", err)
 		}
 		ended := make(chan error, 1)
 		go func() { ended <- server.Serve() }()
@@ -83,22 +85,29 @@ func serveCommand(std streams) *command {
 	return c
 }
 
-// endpoint listens, and keeps the Vault token alive while the context lives.
-func (c *command) endpoint(ctx context.Context, tokens *source,
-	listen string) (*identity.Server, error) {
+// endpoint listens, and keeps the Vault token alive, until end is called.
+func (c *command) endpoint(tokens *source, listen string) (server *identity.Server, end func(),
+	err error) {
 	tokens.vault.FailAtOnce()
 	tokens.cache.Failed = func(target vaultclient.Target, err error) {
-		fmt.Fprintf(c.messages, "Warning: %s is not refreshed, and served until it expires: %v\n",
-			target.Path(), err)
+		c.warn("%s is not refreshed, and served until it expires: %v", target.Path(), err)
 	}
-	server, err := identity.Listen(listen, "", tokens.Resource)
+	server, err = identity.Listen(listen, "", tokens.Resource)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	go tokens.vault.KeepAlive(ctx, func(err error) {
-		fmt.Fprintf(c.messages, "Warning: the Vault token is not renewed: %v\n", err)
+	ctx, stop := context.WithCancel(context.Background())
+	var alive sync.WaitGroup
+	alive.Go(func() {
+		tokens.vault.KeepAlive(ctx, func(err error) {
+			c.warn("the Vault token is not renewed: %v", err)
+		})
 	})
-	return server, nil
+	return server, func() {
+		server.Close()
+		stop()
+		alive.Wait()
+	}, nil
 }
 
 // ready reads the default token, if there is one, to find out early what does not work.
@@ -118,15 +127,13 @@ func (s *source) ready(ctx context.Context) error {
 // announce says where the server is, to a file or to standard output.
 func (c *command) announce(server *identity.Server, file, format string) error {
 	if file == "" {
-		return c.printVariables(server, format)
+		return printVariables(c.out, server, format)
 	}
 	out, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return fmt.Errorf("the file of -environment: %w", err)
 	}
-	to := *c
-	to.out = out
-	if err := to.printVariables(server, format); err != nil {
+	if err := printVariables(out, server, format); err != nil {
 		_ = out.Close()
 		return fmt.Errorf("the file of -environment: %w", err)
 	}
@@ -134,20 +141,20 @@ func (c *command) announce(server *identity.Server, file, format string) error {
 	return out.Close()
 }
 
-func (c *command) printVariables(server *identity.Server, format string) error {
+func printVariables(out io.Writer, server *identity.Server, format string) error {
 	variables := server.Variables()
 	if format == "json" {
 		named := map[string]string{}
 		for _, v := range variables {
 			named[v.Name] = v.Value
 		}
-		return printJSON(c.out, map[string]any{"address": server.Address(), "variables": named})
+		return printJSON(out, map[string]any{"address": server.Address(), "variables": named})
 	}
-	if _, err := fmt.Fprintf(c.out, "# vault-entra listens on %s\n", server.Address()); err != nil {
+	if _, err := fmt.Fprintf(out, "# vault-entra listens on %s\n", server.Address()); err != nil {
 		return err
 	}
 	for _, v := range variables {
-		if _, err := fmt.Fprintf(c.out, "%s=%s\n", v.Name, quoted(v.Value)); err != nil {
+		if _, err := fmt.Fprintf(out, "%s=%s\n", v.Name, quoted(v.Value)); err != nil {
 			return err
 		}
 	}
