@@ -1,10 +1,16 @@
-# A program that vault-entra serves: every token of one account, and the roles by
-# which vault-entra finds the token of a resource. With a map, or with -role, it
-# needs no roles.
+# A program that vault-entra serves: every token of one account, what vault-entra
+# doctor looks at, and the roles by which the token of a resource is found. With a
+# map, or with -role, it needs no roles.
 path "entra/token/ci" {
   capabilities = ["read"]
 }
 path "entra/token/ci/+" {
+  capabilities = ["read"]
+}
+path "entra/check/ci" {
+  capabilities = ["read"]
+}
+path "entra/check/ci/+" {
   capabilities = ["read"]
 }
 path "entra/roles" {

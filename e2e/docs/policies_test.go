@@ -87,6 +87,8 @@ func TestPolicies(t *testing.T) {
 		{"program", "GET", "entra/token/ci/arm", nil, true},
 		{"program", "LIST", "entra/roles", nil, true},
 		{"program", "GET", "entra/roles/arm", nil, true},
+		{"program", "GET", "entra/check/ci", nil, true},
+		{"program", "GET", "entra/check/ci/arm", nil, true},
 		{"program", "GET", "entra/token/alice", nil, false},
 		{"program", "PUT", "entra/roles/arm", object{"scopes": "Mail.Read"}, false},
 		{"program", "PUT", "entra/refresh/ci", nil, false},
