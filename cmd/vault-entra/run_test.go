@@ -157,6 +157,33 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// TestRoleWithoutConsent checks that a role which the account has not consented to gives way to the
+// default token where that is of the resource, and Vault is not asked for it in each call; and that
+// its refusal is told where it is not.
+func TestRoleWithoutConsent(t *testing.T) {
+	v := vaultWithTokens(t)
+	v.Answer("entra/roles", vaulttest.Answer{Data: map[string]any{"keys": []string{"mail", "kv"}}})
+	v.Answer("entra/roles/mail", vaulttest.Answer{Data: map[string]any{
+		"scopes": []string{"Mail.Read"}}})
+	v.Answer("entra/roles/kv", vaulttest.Answer{Data: map[string]any{
+		"scopes": []string{"https://vault.azure.net/.default"}}})
+	for _, role := range []string{"mail", "kv"} {
+		v.Refuse("entra/token/ci/"+role, 400, "login_required: consent. Run: vault write "+
+			"entra/login/ci roles="+role)
+	}
+	const graph = "https://graph.microsoft.com"
+	code, out, said := ends(t, runs(t, "client", asCI, []string{
+		graph, graph, graph, "https://vault.azure.net",
+	}))
+	if code != 0 || said != "" || out != strings.Repeat("200 graph-token\n", 3)+
+		"403 login_required: consent. Run: vault-entra login -roles=kv ci\n" {
+		t.Errorf("%d %s%s", code, out, said)
+	}
+	if n := v.Asked("entra/token/ci/mail"); n != 1 {
+		t.Errorf("the role was asked for %d times", n)
+	}
+}
+
 // TestRunByMap checks the same by a map.
 func TestRunByMap(t *testing.T) {
 	vaultWithTokens(t)

@@ -128,6 +128,16 @@ func (s *source) Resource(ctx context.Context, resource string) (*vaultclient.To
 		return nil, err
 	}
 	token, err := s.cache.Token(ctx, choice.Target)
+	if choice.ByScopes && notTheAccounts(err) {
+		// The account was never asked to consent to the role. Its default token may do.
+		instead := choice.Instead()
+		token, otherErr := s.cache.Token(ctx, instead.Target)
+		if otherErr != nil || instead.Check(token, resource) != nil {
+			return nil, err
+		}
+		s.resolver.Remember(choice)
+		return token, nil
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -135,6 +145,13 @@ func (s *source) Resource(ctx context.Context, resource string) (*vaultclient.To
 		return nil, err
 	}
 	return token, nil
+}
+
+// notTheAccounts reports whether a role's token is refused for want of consent, or by the policy.
+func notTheAccounts(err error) bool {
+	var refused *vaultclient.Error
+	return errors.As(err, &refused) && (refused.Class == vaultclient.LoginRequired ||
+		refused.Class == vaultclient.Forbidden)
 }
 
 // Scope is the token of a scope: of the resource that it belongs to, unless the map names the scope

@@ -150,7 +150,7 @@ func TestProgramPolicy(t *testing.T) {
 		t.Errorf("the default token is %s", got)
 	}
 	ends(1, "no role is known for "+vault, "token", "ci", "-resource="+vault)
-	ends(3, "Run: vault-entra login nobody", "token", "-mount=entra", "nobody")
+	ends(1, `do not grant "read" on entra/token/nobody`, "token", "-mount=entra", "nobody")
 	doctor := ends(0, `entra/token/ci: account "ci": the held token is fresh`, "doctor", "ci")
 	if strings.Contains(doctor, "warning") || strings.Contains(doctor, "failed") {
 		t.Errorf("the doctor says\n%s", doctor)

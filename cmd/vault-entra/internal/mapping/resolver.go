@@ -17,6 +17,7 @@ import (
 const (
 	rolesKept  = 5 * time.Minute  // the resolver goes by the roles that it has read
 	rolesRetry = 10 * time.Second // and by what it knew, before it asks a Vault in trouble again
+	lackKept   = time.Minute      // and by an account's not having a role
 )
 
 // Resolver finds the token of a resource: by a role that was asked for, by the map, or by the
@@ -31,8 +32,9 @@ type Resolver struct {
 	mu      sync.Mutex // guards what follows; held across the reads of the roles
 	known   bool       // they were read once
 	roles   []role
-	refused *vaultclient.Error // the policy lacks them
-	until   time.Time          // when they are read again
+	refused *vaultclient.Error               // the policy lacks them
+	until   time.Time                        // when they are read again
+	lacking map[vaultclient.Target]time.Time // roles that an account does not have, until when
 }
 
 // role is a role of the mount, and what its scopes are of.
@@ -48,7 +50,11 @@ type Choice struct {
 	// Assumed says that nobody named the token for this resource: it is the default token, and may
 	// only be given if its scopes are the resource's.
 	Assumed bool
-	why     error // why no role was found, for the message
+
+	// ByScopes says that the role was found by its scopes. The account may not have it.
+	ByScopes bool
+
+	why error // why no role was found, for the message
 }
 
 // Default is the token of what is asked for without a resource.
@@ -171,10 +177,40 @@ func (r *Resolver) byRoles(ctx context.Context, target vaultclient.Target,
 		return Choice{Target: target, Assumed: true}, nil
 	case 1:
 		target.Role = found[0]
-		return Choice{Target: target}, nil
+		if r.lacks(target) {
+			return Choice{Target: withoutRole(target), Assumed: true}, nil
+		}
+		return Choice{Target: target, ByScopes: true}, nil
 	}
 	return Choice{}, fmt.Errorf("the roles %s are all of %s: name one by -role or in a map",
 		strings.Join(found, ", "), resource)
+}
+
+// Instead is the choice after that of a role which the account does not have: its default token.
+func (c Choice) Instead() Choice { return Choice{Target: withoutRole(c.Target), Assumed: true} }
+
+// Remember makes the resolver go by the default token for a while, so that a role which the account
+// does not have is not asked for in each call.
+func (r *Resolver) Remember(lacking Choice) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lacking == nil {
+		r.lacking = map[vaultclient.Target]time.Time{}
+	}
+	r.lacking[lacking.Target] = time.Now().Add(lackKept)
+}
+
+// lacks reports whether the account turned out not to have a role.
+func (r *Resolver) lacks(target vaultclient.Target) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Now().Before(r.lacking[target])
+}
+
+// withoutRole is the default token of the same account.
+func withoutRole(target vaultclient.Target) vaultclient.Target {
+	target.Role = ""
+	return target
 }
 
 // mountRoles gives the roles of the mount as they were read a moment ago, or why the policy does
