@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Testreport reads the output of go test -json and says what a person wants to
-// know: each package as it ends, the output of what failed, what was skipped and
-// why, and last a line of totals for scripts/test.sh:
+// know: each package as it ends, with the table that it prints, the output of what failed,
+// what was skipped and why, and last a line of totals for scripts/test.sh:
 //
 //	go test -json ./... | testreport -totals FILE
 //
@@ -177,6 +177,13 @@ func (r *report) finish(e event) {
 			e.Package, passed, failed, e.Elapsed)
 	case passed+skipped > 0:
 		fmt.Fprintf(r.out, "ok    %s: %d passed, %.1fs\n", e.Package, passed, e.Elapsed)
+	}
+	if all := s.tests[""]; all != nil {
+		for line := range strings.Lines(all.output.String()) {
+			if strings.HasPrefix(line, "|") {
+				fmt.Fprint(r.out, line)
+			}
+		}
 	}
 	delete(r.suites, e.Package)
 }

@@ -45,6 +45,17 @@ func TestReport(t *testing.T) {
 			},
 			passed: 1, failed: 1, says: "--- FAIL: p TestA\n",
 		},
+		"a table": {
+			events: []string{
+				`{"Action":"run","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Test":"TestA","Output":"| not of the package |\n"}`,
+				`{"Action":"pass","Package":"p","Test":"TestA"}`,
+				`{"Action":"output","Package":"p","Output":"PASS\n"}`,
+				`{"Action":"output","Package":"p","Output":"| client | what held |\n"}`,
+				`{"Action":"pass","Package":"p","Elapsed":1.5}`,
+			},
+			passed: 1, says: "ok    p: 1 passed, 1.5s\n| client | what held |\n",
+		},
 		"skip": {
 			events: []string{
 				`{"Action":"run","Package":"p","Test":"TestA"}`,
