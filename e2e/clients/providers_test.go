@@ -52,56 +52,8 @@ func zitadel(t testing.TB) (issuer string) {
 // oidcProvider installs and starts npm's oidc-provider.
 func oidcProvider(t testing.TB) (issuer string) {
 	t.Helper()
-	dir := npmProgram(t, harness.Path("e2e", "providers", "oidc-provider"))
+	dir := harness.NPMProgram(t, harness.Path("e2e", "providers", "oidc-provider"))
 	return startProvider(t, "node", filepath.Join(dir, "server.mjs"))
-}
-
-// npmProgram installs what a folder's package.json names and returns where. It is
-// kept in the user's cache directory.
-func npmProgram(t testing.TB, folder string) (dir string) {
-	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("CI") != "" {
-				t.Fatalf("%s is needed in CI: %v", tool, err)
-			}
-			t.Skipf("%s is not installed", tool)
-		}
-	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir = filepath.Join(cache, "vault-plugin-secrets-entra", filepath.Base(folder))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	files, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
-	same := true
-	for _, file := range files {
-		content, err := os.ReadFile(filepath.Join(folder, file.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		old, err := os.ReadFile(filepath.Join(dir, file.Name()))
-		if err == nil && string(old) == string(content) {
-			continue
-		}
-		same = false
-		if err := os.WriteFile(filepath.Join(dir, file.Name()), content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := os.Stat(filepath.Join(dir, "node_modules")); err != nil || !same {
-		install := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--prefix", dir)
-		if out, err := install.CombinedOutput(); err != nil {
-			t.Fatalf("npm ci: %v: %s", err, out)
-		}
-	}
-	return dir
 }
 
 // signInAt drives a provider's own pages until it sends the browser back. Every

@@ -122,7 +122,7 @@ type nodeAnswer struct {
 // second resource, a claims challenge, a wrong secret, and MFA.
 func TestMSALNode(t *testing.T) {
 	t.Parallel()
-	dir := npmProgram(t, "msal-node")
+	dir := harness.NPMProgram(t, "msal-node")
 	sim := newMSAL(t)
 	cmd := exec.Command("node", filepath.Join(dir, "client.mjs"))
 	cmd.Env = append(os.Environ(), "NODE_EXTRA_CA_CERTS="+sim.CAFile,

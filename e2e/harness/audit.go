@@ -12,8 +12,19 @@ import (
 // audited by the active node.
 func (s *Server) AuditedResponses(path string) int {
 	s.T.Helper()
+	return s.responses(s.LogFile(), path)
+}
+
+// Reads counts the requests for a path that a server with an audit file has answered.
+func (s *Server) Reads(path string) int {
+	s.T.Helper()
+	return s.responses(s.AuditFile(), path)
+}
+
+func (s *Server) responses(file, path string) int {
+	s.T.Helper()
 	n := 0
-	for line := range bytes.Lines(s.ReadFile(s.LogFile())) {
+	for line := range bytes.Lines(s.ReadFile(file)) {
 		var record struct {
 			Type    string `json:"type"`
 			Request struct {
