@@ -48,6 +48,9 @@ func (s *Server) handler() http.Handler {
 				"the Host header is not that of this endpoint")
 			return
 		}
+		if path := strings.TrimSuffix(r.URL.Path, "/"); path != "" {
+			r.URL.Path = path // MSAL for Node.js adds a slash
+		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		mux.ServeHTTP(w, r)
 	})

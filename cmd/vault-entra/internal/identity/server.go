@@ -12,7 +12,7 @@ package identity
 import (
 	"context"
 	"crypto/rand"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -53,14 +53,14 @@ type Server struct {
 }
 
 // Listen opens a loopback address such as 127.0.0.1:0, or a unix socket (unix:/path). The secret
-// is the header's and the path's, base64url or other text that needs no escape in a path; "" makes
+// is the header's and the path's, in lower case and without what a path escapes; "" makes
 // a new one.
 func Listen(address, secret string, token Token) (*Server, error) {
 	s := &Server{token: token, secret: secret, idle: newIdleConnections(maxIdle)}
 	if s.secret == "" {
 		random := make([]byte, 32)
-		_, _ = rand.Read(random) // never fails (crypto/rand)
-		s.secret = base64.RawURLEncoding.EncodeToString(random)
+		_, _ = rand.Read(random)              // never fails (crypto/rand)
+		s.secret = hex.EncodeToString(random) // MSAL for Node.js turns addresses into lower case
 	}
 	var err error
 	if path, isSocket := strings.CutPrefix(address, "unix:"); isSocket {

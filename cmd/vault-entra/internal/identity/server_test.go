@@ -328,6 +328,24 @@ func TestListenBadInput(t *testing.T) {
 	}
 }
 
+// TestAddressOfMSALNode: @azure/msal-node writes the address of IMDS in lower case and with a slash
+// at its end (UrlString.canonicalizeUri of @azure/msal-common).
+func TestAddressOfMSALNode(t *testing.T) {
+	s, err := Listen("127.0.0.1:0", "", tokenOf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = s.Serve() }() // ends with Close
+	t.Cleanup(s.Close)
+	address := strings.ToLower(variables(s)["AZURE_POD_IDENTITY_AUTHORITY_HOST"]+
+		"/metadata/identity/oauth2/token") + "/"
+	resp, body := call(t, "GET", address+"?api-version=2018-02-01&resource=https://vault.azure.net",
+		"", "Metadata: true")
+	if resp.StatusCode != 200 || body["access_token"] != "token of https://vault.azure.net" {
+		t.Errorf("%s: %d %v", address, resp.StatusCode, body)
+	}
+}
+
 // TestSecretIsNew checks that no two servers have the same secret, and a path can hold it.
 func TestSecretIsNew(t *testing.T) {
 	seen := map[string]bool{}
