@@ -49,12 +49,18 @@ func gitServer(t *testing.T, password string) (server *httptest.Server, caFile s
 		backend.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
-	caFile = filepath.Join(t.TempDir(), "ca.pem")
+	return server, certificateFile(t, server)
+}
+
+// certificateFile is a file with the certificate of a server.
+func certificateFile(t *testing.T, server *httptest.Server) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
 	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
-	if err := os.WriteFile(caFile, ca, 0o600); err != nil {
+	if err := os.WriteFile(file, ca, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return server, caFile
+	return file
 }
 
 // TestRealGit: git itself gets in with the token, asks nobody for a password when the person has to

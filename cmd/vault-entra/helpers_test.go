@@ -5,10 +5,14 @@ package main
 import (
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/docker/docker-credential-helpers/client"
+	"github.com/docker/docker-credential-helpers/credentials"
 
 	"vault-plugin-secrets-entra/cmd/vault-entra/internal/vaulttest"
 )
@@ -137,6 +141,52 @@ registry "*.registry.example" {}`))
 	code, out, said = helper(host, name, "get")
 	if code != exitLoginRequired || said != "" || !strings.Contains(out, "vault-entra login") {
 		t.Errorf("login required: %d %s%s", code, out, said)
+	}
+}
+
+// TestDockerClient: docker's own package for helpers, which docker calls them by, gets the
+// registry's token, and tells "not found" from a failure.
+func TestDockerClient(t *testing.T) {
+	v := vaultWithTokens(t)
+	registry := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = w.Write([]byte(`{"refresh_token": "for ` + r.PostFormValue("access_token") + `"}`))
+	}))
+	t.Cleanup(registry.Close)
+	host := registry.Listener.Addr().String()
+	own, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		envChild: "vault-entra", "SSL_CERT_FILE": certificateFile(t, registry),
+		"VAULT_ENTRA_MAP": mapFile(t, `registry "`+host+`" { account = "ci" role = "arm" }`),
+	}
+	docker := func(args ...string) client.Program {
+		shell := client.NewShellProgramFuncWithEnv(own, &env)
+		return shell(append([]string{"docker-credential"}, args...)...)
+	}
+	got, err := client.Get(docker, "https://"+host)
+	if err != nil || got.Secret != "for arm-token" ||
+		got.Username != "00000000-0000-0000-0000-000000000000" {
+		t.Errorf("get: %v, %v", got, err)
+	}
+	if got, err := client.Get(docker, "index.docker.io"); !credentials.IsErrCredentialsNotFound(err) {
+		t.Errorf("another registry: %v, %v", got, err)
+	}
+	if all, err := client.List(docker); err != nil || len(all) != 1 || all[host] == "" {
+		t.Errorf("list: %v, %v", all, err)
+	}
+	if err := client.Erase(docker, host); err != nil {
+		t.Errorf("erase: %v", err)
+	}
+	err = client.Store(docker, &credentials.Credentials{ServerURL: host, Username: "a", Secret: "b"})
+	if err == nil || !strings.Contains(err.Error(), "vault-entra stores nothing") {
+		t.Errorf("store: %v", err)
+	}
+	v.Refuse("entra/token/ci/arm", 400, loginRequired)
+	if _, err := client.Get(docker, host); err == nil ||
+		!strings.Contains(err.Error(), "Run: vault-entra login -roles=arm ci") {
+		t.Errorf("login required: %v", err)
 	}
 }
 
