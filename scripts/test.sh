@@ -126,7 +126,7 @@ tests() {
 }
 
 modules=(. scripts/tools)
-$quick || modules+=(e2e e2e/providers/zitadel)
+$quick || modules+=(e2e e2e/providers/zitadel e2e/commandline/azure-go)
 
 check "gofmt" formatted
 check "comments of at most 100 columns" line_lengths
