@@ -223,6 +223,7 @@ func TestFreshTokenWaitsForNobody(t *testing.T) {
 // leaves it served, with a warning that says why; when it is not, the class's own
 // word and status are the answer.
 func TestCachedTokenIsServed(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		fault  entratest.Fault
 		status int
@@ -242,8 +243,7 @@ func TestCachedTokenIsServed(t *testing.T) {
 		"slow":                  {entratest.Fault{Hang: true}, 502, "entra_unavailable: "},
 		"an answer for another": {entratest.Fault{IDToken: &entratest.IDTokenFault{Kind: entratest.IDOtherUser}}, 400, "login_required: "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+		inBubble(t, name, func(t *testing.T) {
 			m := newConfiguredMount(t, entratest.Options{}, map[string]any{"request_timeout": "1s"})
 			m.login("alice", "alice")
 			m.age("alice", time.Minute)
