@@ -102,7 +102,10 @@ support() {
 	go run -C scripts/tools ./support record -server "$(server_version "$ENTRA_E2E_PROGRAMS/vault")" \
 		-platform "$(go env GOOS)/$(go env GOARCH)" -commit "$(commit_id)" \
 		-totals "$work/totals" "$root/docs/support.json" &&
-		go run -C scripts/tools ./support render "$root/docs/support.json" "$root/README.md"
+		go run -C scripts/tools ./support render "$root/docs/support.json" "$root/README.md" &&
+		cp "$ENTRA_READERS/readers.json" docs/readers.json &&
+		go run -C scripts/tools ./support readers "$root/docs/readers.json" \
+			"$root/docs/recipes/README.md"
 }
 
 shell_scripts() { bounded 120 shellcheck -x scripts/*.sh .ci/run; }
@@ -158,11 +161,14 @@ if ! $quick; then
 	# By count: an input that is cut off by a time limit fails, with nothing wrong.
 	check "fuzzing, 2,000 inputs each" bounded 900 ./scripts/fuzz.sh 2000x
 
-	for program in chromium jq; do
+	for program in chromium jq ansible; do
 		command -v "$program" >/dev/null || install "$program"
 	done
+	# The Python that Debian's packages are for, which need not be the first on PATH.
+	/usr/bin/python3 -c 'import hvac' 2>/dev/null || install python3-hvac
 	export ENTRA_SCREENSHOTS=${ENTRA_SCREENSHOTS:-$root/bin/screenshots}
-	mkdir -p "$ENTRA_SCREENSHOTS"
+	export ENTRA_READERS=$work/readers
+	mkdir -p "$ENTRA_SCREENSHOTS" "$ENTRA_READERS"
 
 	step "find or build Vault, and build what runs in it and beside it"
 	ENTRA_E2E_PROGRAMS=$(bounded 3600 "$root/scripts/e2e-build.sh" "$work/programs")
@@ -170,6 +176,10 @@ if ! $quick; then
 	before=$(wc -l <"$work/totals")
 	# One package at a time: the soak measures times and has to run alone.
 	tests "end-to-end tests" e2e -count=1 -p 1 -timeout 40m ./...
+	if [ -s "$ENTRA_READERS/readers.txt" ]; then
+		step "what each reader did"
+		cat "$ENTRA_READERS/readers.txt"
+	fi
 	if $record; then
 		check "docs/support.json and its table" support
 	fi

@@ -4,7 +4,7 @@
 // with the built plugin, the built Entra simulator, and a browser, all on loopback ports.
 //
 // The tests lie beside it, one package for each thing that they show: signin, token,
-// cluster, clients, docs. They meet the plugin as its users do. Their module requires
+// cluster, clients, readers, docs. They meet the plugin as its users do. Their module requires
 // neither the plugin's module nor its SDK: Vault is built here from source with the SDK
 // that it was released with.
 //

@@ -9,18 +9,24 @@ import (
 	"testing"
 )
 
-// NPMProgram installs what a folder's package.json names and returns where. It is
-// kept in the user's cache directory.
-func NPMProgram(t testing.TB, folder string) (dir string) {
+// Need skips the test where one of these programs is not on PATH. In CI it fails.
+func Need(t testing.TB, programs ...string) {
 	t.Helper()
-	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
+	for _, program := range programs {
+		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("CI") != "" {
-				t.Fatalf("%s is needed in CI: %v", tool, err)
+				t.Fatalf("%s is needed in CI: %v", program, err)
 			}
-			t.Skipf("%s is not installed", tool)
+			t.Skipf("there is no %s on this machine", program)
 		}
 	}
+}
+
+// NPMProgram installs what a folder's package.json names and returns where. It is kept in
+// the user's cache directory. Without Node.js the test is skipped, in CI it fails.
+func NPMProgram(t testing.TB, folder string) (dir string) {
+	t.Helper()
+	Need(t, "node", "npm")
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)

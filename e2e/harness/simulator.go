@@ -18,16 +18,6 @@ import (
 	"time"
 )
 
-// Audience is the resource that a token is for.
-func (sim *Simulator) Audience(accessToken string) string {
-	sim.t.Helper()
-	var token struct {
-		Audience string `json:"audience"`
-	}
-	sim.Control("introspect", object{"token": accessToken}, &token)
-	return token.Audience
-}
-
 // Simulator is a running Entra simulator.
 type Simulator struct {
 	t  testing.TB
@@ -149,14 +139,32 @@ func (sim *Simulator) SetTokenLifetime(lifetime string) {
 	sim.Control("lifetimes", object{"access_token": lifetime}, nil)
 }
 
+// AccessToken is what the simulator knows of an access token.
+type AccessToken struct {
+	Active   bool      `json:"active"`   // neither expired nor revoked
+	Audience string    `json:"audience"` // the resource that it is for
+	Issued   time.Time `json:"issued"`
+	Expires  time.Time `json:"expires"`
+}
+
+// AccessToken looks an access token up. One that it has not issued fails the test.
+func (sim *Simulator) AccessToken(token string) AccessToken {
+	sim.t.Helper()
+	var known AccessToken
+	sim.Control("introspect", object{"token": token}, &known)
+	return known
+}
+
+// Audience is the resource that a token is for.
+func (sim *Simulator) Audience(accessToken string) string {
+	sim.t.Helper()
+	return sim.AccessToken(accessToken).Audience
+}
+
 // Active reports whether an access token is one of the simulator's, and good.
 func (sim *Simulator) Active(accessToken string) bool {
 	sim.t.Helper()
-	var token struct {
-		Active bool `json:"active"`
-	}
-	sim.Control("introspect", object{"token": accessToken}, &token)
-	return token.Active
+	return sim.AccessToken(accessToken).Active
 }
 
 // RefreshToken is a new refresh token of a user's, such as Entra gave elsewhere.

@@ -1,9 +1,10 @@
-# Terraform 1.10 or later writes the config and the roles. Not run here.
+# Terraform writes the config and the roles, and reads a token that it does not store.
 terraform {
-  required_version = ">= 1.10"
+  required_version = ">= 1.11"
   required_providers {
     vault = {
-      source = "hashicorp/vault"
+      source  = "hashicorp/vault"
+      version = ">= 5.8"
     }
   }
 }
@@ -13,12 +14,11 @@ variable "client_secret" {
   sensitive = true
 }
 
-# The config's read returns no secret, so Terraform must not compare it. The secret
-# that is written here stands in the state: guard that, or write it by other means
-# and leave it out here (an update keeps a field that it does not name).
+# A field that the read does not return, the secret, is not compared; what somebody else
+# changed of the others is seen. The secret stands in the state: guard that, or write it by
+# other means and leave it out here (an update keeps a field that it does not name).
 resource "vault_generic_endpoint" "config" {
   path                 = "entra/config"
-  disable_read         = true
   disable_delete       = true
   ignore_absent_fields = true
   data_json = jsonencode({
@@ -36,13 +36,9 @@ resource "vault_generic_endpoint" "graph" {
   data_json            = jsonencode({ scopes = ["User.Read"] })
 }
 
-# A token is never read by a data source: that would put it into the state. An
-# ephemeral variable is not stored:
-#
-#   TF_VAR_graph_token=$(vault read -field=access_token entra/token/ci/graph) terraform apply
-variable "graph_token" {
-  type      = string
-  sensitive = true
-  ephemeral = true
-  default   = null
+# An ephemeral resource is read in each run and is in no state and no plan; a data source
+# would put the token into both. A provider takes it as
+# ephemeral.vault_generic_secret.graph.data["access_token"].
+ephemeral "vault_generic_secret" "graph" {
+  path = "entra/token/ci/graph"
 }

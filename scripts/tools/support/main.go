@@ -6,6 +6,7 @@
 //	support record -server "LINE OF ITS VERSION" -platform OS/ARCH -commit C \
 //		-totals FILE RUNS.json
 //	support render RUNS.json DOCUMENT.md
+//	support readers READERS.json DOCUMENT.md
 //
 // The last line of the totals counts the end-to-end tests: PASSED FAILED SKIPPED. A later run
 // takes the place of an earlier one on the same server. The table stands in the document
@@ -56,8 +57,11 @@ func command(args []string, now time.Time) error {
 		return record(args[1:], now)
 	case len(args) == 3 && args[0] == "render":
 		return render(args[1], args[2])
+	case len(args) == 3 && args[0] == "readers":
+		return renderReaders(args[1], args[2])
 	}
-	return errors.New("usage: support record … RUNS.json, or support render RUNS.json DOCUMENT.md")
+	return errors.New("usage: support record … RUNS.json, support render RUNS.json DOCUMENT.md, " +
+		"or support readers READERS.json DOCUMENT.md")
 }
 
 var versionLine = regexp.MustCompile(`^(Vault|OpenBao) v(\d+\.\d+\.\d+[^ ,]*)`)
