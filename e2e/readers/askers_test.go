@@ -39,6 +39,7 @@ func askers() []*reader {
 		{name: "hvac", version: hvacVersion, needs: []string{debianPython},
 			start: asked(pause, false, script(debianPython, "python/me_hvac.py"))},
 		{name: "Ansible", version: ansibleVersion, needs: []string{debianPython, "ansible"},
+			says:  absent("doesn't seem to exist"),
 			start: asked(2*pause, false, playbook)},
 		{name: "node-vault", version: nodeVaultVersion, needs: []string{"node", "npm"},
 			start: asked(pause, false, nodeVault)},
