@@ -88,17 +88,21 @@ func TestSlowAnswer(t *testing.T) {
 	for name, begin := range map[string]func(http.ResponseWriter){
 		"no answer": func(http.ResponseWriter) {},
 		"half of an answer": func(w http.ResponseWriter) {
-			_,
-				_ = w.Write([]byte(`{"access`))
+			_, _ = w.Write([]byte(`{"access`))
 			w.(http.Flusher).Flush()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newProvider(t)
-			done, arrived := make(chan struct{}), make(chan struct{}, 2)
+			done, arrived := make(chan struct{}), make(chan struct{})
+			patient := goodRefresh
+			patient.RefreshToken = "patient"
 			p.tokenServer(false, func(w http.ResponseWriter, r *http.Request) {
+				fromPatient := r.PostFormValue("refresh_token") == "patient"
 				begin(w)
-				arrived <- struct{}{}
+				if fromPatient {
+					close(arrived)
+				}
 				<-done
 			})
 			t.Cleanup(func() { close(done) })
@@ -114,12 +118,10 @@ func TestSlowAnswer(t *testing.T) {
 				!strings.Contains(e.Error(), "no complete answer within 50ms") {
 				t.Errorf("after its time: %v", e)
 			}
-			<-arrived
 
 			ctx, leave := context.WithCancel(context.Background())
 			go func() { <-arrived; leave() }()
-			if _, err := p.client(nil).Refresh(ctx, goodRefresh); !errors.Is(err,
-				context.Canceled) {
+			if _, err := p.client(nil).Refresh(ctx, patient); !errors.Is(err, context.Canceled) {
 				t.Errorf("the caller who left got %v", err)
 			}
 		})
