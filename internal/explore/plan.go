@@ -102,7 +102,7 @@ func newPlan(seed uint64) *plan {
 	for _, o := range p.operations[p.calm:] {
 		p.rewriteConfig = p.rewriteConfig || o.kind == "config" || o.kind == "new secret"
 	}
-	p.badDefault = p.rewriteConfig && r.IntN(6) == 0
+	p.badDefault = p.rewriteConfig && !p.idleFirst && r.IntN(6) == 0
 	return p
 }
 
