@@ -55,6 +55,8 @@ func (w *world) perform(id int, o operation) {
 	w.note(fmt.Sprintf("#%d", id), o.String(), "")
 	w.mu.Unlock()
 	switch o.kind {
+	case "overtake":
+		w.background(func() { w.overtake(id, o) })
 	case "crowd":
 		w.background(func() { w.crowd(id, o) })
 	case "failover":

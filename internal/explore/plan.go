@@ -100,7 +100,8 @@ func newPlan(seed uint64) *plan {
 	p.turbulence(r, 12+r.IntN(28))
 	p.rewriteConfig = r.IntN(3) == 0
 	for _, o := range p.operations[p.calm:] {
-		p.rewriteConfig = p.rewriteConfig || o.kind == "config" || o.kind == "new secret"
+		p.rewriteConfig = p.rewriteConfig || o.kind == "config" || o.kind == "new secret" ||
+			o.kind == "overtake" && o.arg == "mended"
 	}
 	p.badDefault = p.rewriteConfig && !p.idleFirst && r.IntN(6) == 0
 	return p
@@ -204,6 +205,7 @@ var kinds = []weighted{
 		o.arg = pick(r, "", "", `{"access_token":{"nbf":null}}`, `{"access_token":{"trap":null}}`)
 		return o
 	}},
+	{5, newOvertake},
 	{6, is("login")},
 	{6, func(r *rand.Rand, o operation) operation {
 		o.kind, o.user = "complete", usualUser(r, o.account)
