@@ -147,6 +147,39 @@ func TestLateRefusal(t *testing.T) {
 	}
 }
 
+// TestLateAnswerWhileStorageFails: a token that Entra gave, and whose account storage does not
+// show any more, is not served where the account was switched off or deleted meanwhile. What
+// Entra gave is kept all the same.
+func TestLateAnswerWhileStorageFails(t *testing.T) {
+	t.Parallel()
+	for name, act := range map[string]func(*mount){
+		"disabled": func(m *mount) { m.mustWrite("account/svc", map[string]any{"disabled": true}) },
+		"deleted":  func(m *mount) { m.mustDo(logical.DeleteOperation, "account/svc", nil) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+			m.login("svc", "alice")
+			letGo := m.inFlight("svc")
+			act(m)
+			m.storage.failOn(func(op, key string) error {
+				if key == "account/svc" {
+					return errStorage
+				}
+				return nil
+			})
+			if resp, err := letGo(); err == nil && !resp.IsError() {
+				t.Errorf("a token is served: %s", describe(resp, err))
+			}
+			m.storage.failOn(nil)
+			if name == "disabled" {
+				m.mustWrite("account/svc", map[string]any{"disabled": false})
+				m.mustReadDue("svc")
+			}
+		})
+	}
+}
+
 // TestLateClientError: a refusal of the registration that was is no refusal of the one
 // that is.
 func TestLateClientError(t *testing.T) {

@@ -266,10 +266,17 @@ func (s *Store) Merge(ctx context.Context, name string, before *Entry, change fu
 			return merged, nil
 		}
 	}
-	// What is stored cannot be seen just now, so nothing is cached.
-	merged := before.clone()
-	change(merged)
+	// What is stored cannot be seen just now, so nothing is cached. The account is what this
+	// node knows of it: it may have been switched off or deleted meanwhile.
+	known, ok := s.cache.Get(name)
 	s.remember(name, before.Generation, change, err)
+	if !ok {
+		return nil, err
+	}
+	merged := known.clone()
+	if known.Generation == before.Generation {
+		change(merged)
+	}
 	return merged, nil
 }
 
