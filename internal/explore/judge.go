@@ -111,6 +111,9 @@ func (w *world) judgeToken(r *run, resp *logical.Response) {
 	if last := w.settled(r, key, switches); last != nil && last.kind == "disable" {
 		w.violated("disabled: %s was answered a token, after %s", r, last)
 	}
+	if q := w.overtaken(r); q != nil {
+		w.violated("%sd: %s was answered a token at %s, after %s had ended", q.kind, r, r.end, q)
+	}
 	if f.begun.account != r.account {
 		w.violated("another's: %s was answered a token of account %s", r, f.begun.account)
 	}
@@ -132,6 +135,28 @@ func (w *world) judgeToken(r *run, resp *logical.Response) {
 			w.violated("scopes: %s was answered a token for %q, after %s", r, t.scopes, last)
 		}
 	}
+}
+
+// overtaken is a disable or delete that ended on the same node before r was answered, though
+// after it was asked, nil if there is none. What is served is looked at last, and nothing
+// waits after that, unless the scopes of a role have to be read. The caller holds mu.
+func (w *world) overtaken(r *run) *run {
+	if r.role != "" {
+		return nil
+	}
+	for _, q := range w.runs {
+		if !of(r.account, "disable", "delete")(q) || !q.ok || q.at != r.at || q.end < r.begin ||
+			q.end >= r.end {
+			continue
+		}
+		if !slices.ContainsFunc(w.runs, func(o *run) bool {
+			return of(r.account, "enable", "import", "complete")(o) && o.begin <= r.end &&
+				(o.running() || o.end >= q.begin)
+		}) {
+			return q
+		}
+	}
+	return nil
 }
 
 // mustExist is the sign-in that the account has to have, for r, nil if there need not be one:

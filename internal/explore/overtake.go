@@ -14,7 +14,7 @@ var overtakers = map[string][]operation{
 	"deleted":    {{kind: "delete"}},
 	"taken over": {{kind: "delete"}, {kind: "login"}},
 	"replaced":   {{kind: "delete"}, {kind: "import"}},
-	"mended":     {{kind: "config", arg: "secret"}},
+	"mended":     {{kind: "config", arg: "secret"}, {kind: "read"}},
 }
 
 // newOvertake plans a read of a token that is due, or a sign-in, and what overtakes it.
