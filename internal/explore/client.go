@@ -75,8 +75,14 @@ func (w *world) judgeClientError(r *run, resp *logical.Response) {
 	if r.at != w.active && r.at.state != standby {
 		return // it has just lost the right to write
 	}
+	latest := time.Duration(-1) // when what is shown arrived: not in the order of the numbers
 	for _, c := range w.authority.clientRefusals {
-		if c.number > number && w.mustBeShown(c, r) {
+		if c.number == number {
+			latest = c.arrived
+		}
+	}
+	for _, c := range w.authority.clientRefusals {
+		if c.arrived > latest && w.mustBeShown(c, r) {
 			w.violated("client_error: %s shows %q, and refusal #%d had arrived at %s at %s", r,
 				message, c.number, c.at.name, c.arrived)
 			return
