@@ -106,7 +106,6 @@ type setUp struct {
 	mapFile     string
 	environment []string // of a person with a Vault token, with az on PATH
 	bare        []string // the same without az
-	versions    map[string]string
 }
 
 // roleOf is the role of each resource.
