@@ -20,7 +20,7 @@ const (
 	// it, who come back.
 	turnLimit = 5 * time.Minute
 
-	// maxWaiting is how many refreshes wait for their turn at most, at some 12 KiB each.
+	// maxWaiting is how many refreshes wait for their turn at most.
 	maxWaiting = 16 * 1024
 
 	// retrySpread is how much later than Retry-After a mount calls again at most.
