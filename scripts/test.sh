@@ -153,6 +153,7 @@ fi
 tests_failed=false
 : >"$work/totals"
 go build -C scripts/tools -o "$work/testreport" ./testreport
+command -v groff >/dev/null || install groff-base
 tests "unit tests" . ${race:+"$race"} -timeout 15m ./...
 tests "the scripts' own tools" scripts/tools -timeout 5m ./...
 

@@ -251,7 +251,7 @@ func TestCompletion(t *testing.T) {
 func TestCompletionInBash(t *testing.T) {
 	bash, err := exec.LookPath("bash")
 	if err != nil {
-		t.Skip("bash is not installed")
+		t.Fatalf("the tests need bash: %v", err)
 	}
 	dir := t.TempDir()
 	self, err := os.Executable()
