@@ -165,6 +165,9 @@ func (b *backend) invalidate(_ context.Context, key string) {
 	if name, found := strings.CutPrefix(key, account.StoragePrefix); found {
 		b.accounts.Invalidate(name)
 	}
+	if hash, found := strings.CutPrefix(key, account.LoginStoragePrefix); found {
+		b.signIns.LoginInvalidated(hash)
+	}
 	if name, found := strings.CutPrefix(key, config.RoleStoragePrefix); found {
 		b.config.Roles.Drop(name)
 	}

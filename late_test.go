@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -607,6 +608,131 @@ func TestFailedAndHappened(t *testing.T) {
 			t.Errorf("the index has %q, complete %v", names, complete)
 		}
 	})
+}
+
+// TestSignInThatIsStoredTwice: a sign-in whose write failed and happened is written again, and
+// a refresh token that was rotated meanwhile is not lost to it.
+func TestSignInThatIsStoredTwice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testSignInThatIsStoredTwice)
+}
+
+func testSignInThatIsStoredTwice(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.mustWrite("roles/mail", map[string]any{"scopes": "Mail.Read"})
+	token, err := m.sim.IssueRefreshToken("alice", m.sim.App.ClientID, entratest.Web, "User.Read Mail.Read")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, imported := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	m.storage.failOn(func(op, key string) (err error) {
+		if op == "stored" && key == "account/alice" {
+			once.Do(func() {
+				close(stored)
+				err = errStorage
+			})
+		}
+		return err
+	})
+	go func() {
+		defer close(imported)
+		m.mustWrite("import/alice", map[string]any{"refresh_token": token})
+	}()
+	<-stored
+	letGo := m.hangRefresh("alice/mail", entratest.Fault{})
+	<-imported
+	if resp, err := letGo(); err != nil || resp.IsError() {
+		t.Error(describe(resp, err))
+	}
+	m.mustReadDue("alice")
+}
+
+// disableElsewhere switches an account off as another node does.
+func (m *mount) disableElsewhere(name string) error {
+	ctx, key := context.Background(), account.StoragePrefix+name
+	stored, err := m.storage.Storage.Get(ctx, key)
+	if err != nil {
+		return err
+	}
+	fields := map[string]any{}
+	if err := stored.DecodeJSON(&fields); err != nil {
+		return err
+	}
+	fields["disabled"] = true
+	if stored, err = logical.StorageEntryJSON(key, fields); err != nil {
+		return err
+	}
+	defer m.b.InvalidateKey(ctx, key)
+	return m.storage.Storage.Put(ctx, stored)
+}
+
+// TestSlowReadAcrossAFailover: a change is made to the account as it is, not as storage gave it
+// before another node wrote it.
+func TestSlowReadAcrossAFailover(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	var once sync.Once
+	m.storage.failOn(func(op, key string) (err error) {
+		if op == "got" && key == "account/alice" {
+			once.Do(func() { err = m.disableElsewhere("alice") })
+		}
+		return err
+	})
+	m.mustWrite("account/alice", map[string]any{"metadata": map[string]any{"team": "a"}})
+	if e := m.entry("alice"); !e.Disabled {
+		t.Error("another node had disabled the account")
+	}
+}
+
+// TestInvalidatedWhileActive: a node that lost the right to write and got it back has not noticed,
+// but for what other nodes wrote meanwhile.
+func TestInvalidatedWhileActive(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testInvalidatedWhileActive)
+}
+
+func testInvalidatedWhileActive(t *testing.T) {
+	ctx := context.Background()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"keepalive_interval": "1h"})
+	m.login("alice", "alice")
+	m.mustWrite("login/bob", nil)
+	elsewhere := map[string]*logical.StorageEntry{}
+	for _, key := range m.storage.keys(t) {
+		e, err := m.storage.Get(ctx, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		elsewhere[key] = e
+	}
+	m.mustDo(logical.DeleteOperation, "account/alice", nil)
+	m.mustDo(logical.DeleteOperation, "account/bob", nil)
+	m.mustWrite("login/carol", nil)
+	carol := "account/carol"
+	if err := m.storage.Delete(ctx, carol); err != nil {
+		t.Fatal(err)
+	}
+	m.b.InvalidateKey(ctx, carol)
+	for key, e := range elsewhere {
+		if err := m.storage.Put(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		m.b.InvalidateKey(ctx, key)
+	}
+	before := m.refreshRequests()
+	time.Sleep(90 * time.Minute)
+	if names, complete := m.b.accounts.Index.Names(); fmt.Sprint(names) != "[alice bob]" || !complete {
+		t.Errorf("the index has %q, complete %v", names, complete)
+	}
+	if m.refreshRequests() == before {
+		t.Error("an account that another node wrote is not kept alive")
+	}
+	for _, key := range m.storage.keys(t) {
+		if strings.HasPrefix(key, account.LoginStoragePrefix) {
+			t.Error("an expired login is still there")
+		}
+	}
 }
 
 // TestLoginAcrossAFailover: a login that was on its way to storage while its node could not

@@ -214,6 +214,16 @@ func readStates() map[string]readState {
 			}),
 			unready: true, word: "client_rejected",
 		},
+		"another is throttled for longer than a read waits": {
+			make: signedIn(func(m *mount) {
+				m.login("bob", "bob")
+				m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "3600"})
+				m.expire("bob")
+				m.mustFail("token/bob")
+				m.expire("alice")
+			}),
+			unready: true, word: "entra_unavailable", says: "throttles this mount",
+		},
 		"the client's wait is over": {
 			make: signedIn(func(m *mount) {
 				id := m.refreshFault(entratest.Fault{AADSTS: 7000222})

@@ -65,7 +65,7 @@ func BenchmarkEntry(b *testing.B) {
 	b.Run("read", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, _, err := s.load(ctx, "alice"); err != nil {
+			if _, _, _, err := s.load(ctx, "alice"); err != nil {
 				b.Fatal(err)
 			}
 		}

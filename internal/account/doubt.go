@@ -16,8 +16,9 @@ import (
 // while it cannot be.
 const lookAgainAfter = 5 * time.Second
 
-// doubts are the accounts whose last write or delete failed. It may have happened all the
-// same: index and schedule have to know what is stored now.
+// doubts are the accounts whose last write or delete failed, which may have happened all the
+// same, and those that another node has changed while this one took itself for the node that
+// writes. Index and schedule have to know what is stored now.
 type doubts struct {
 	mu     sync.Mutex // guards the map; not held across storage
 	byName map[string]bool
@@ -62,7 +63,7 @@ func (s *Store) lookAgain(ctx context.Context, name string) error {
 		return err
 	}
 	defer unlock()
-	e, _, err := s.load(ctx, name)
+	e, _, _, err := s.load(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrUnreadable) {
 		return err
 	}

@@ -108,9 +108,8 @@ func NewEntry(now time.Time) *Entry {
 func (e *Entry) SignedIn() bool { return e.RefreshToken != "" }
 
 // SignIn takes over what a sign-in (login, device code, import) was given. It
-// begins a new generation and ends every error.
+// ends every error; the generation is its caller's to begin.
 func (e *Entry) SignIn(s *entra.SignIn, scopes []string, cfg *config.Entry, clientAuth string, now time.Time) {
-	e.Generation = rand.Text()
 	e.Pin = Pin{User: s.User}
 	e.User = s.User
 	e.ClientID, e.Authority, e.ConfiguredTenant = cfg.ClientID, cfg.Authority(), cfg.TenantID

@@ -37,6 +37,13 @@ func (x *Index) Keep() {
 	x.kept = true
 }
 
+// Kept reports whether this node takes itself for the one that writes.
+func (x *Index) Kept() bool {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.kept
+}
+
 // set notes the account as it was just written; a nil entry was deleted.
 func (x *Index) set(name string, e *Entry) {
 	x.mu.Lock()

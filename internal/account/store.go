@@ -82,22 +82,14 @@ func (s *Store) Get(ctx context.Context, name string) (*Entry, error) {
 // Read returns the account's entry as it is stored, with what storage has not taken
 // yet, and caches it.
 func (s *Store) Read(ctx context.Context, name string) (*Entry, error) {
-	for {
-		mark := s.cache.Mark(name)
-		e, _, err := s.load(ctx, name)
-		switch {
-		case err != nil:
-			return nil, err
-		case s.cache.Mark(name) == mark:
-			if e != nil {
-				s.keep(name, e, mark)
-			}
-			return e, nil
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		}
-		// Somebody wrote meanwhile: what storage gave may be the old entry.
+	e, _, mark, err := s.load(ctx, name)
+	if err != nil {
+		return nil, err
 	}
+	if e != nil {
+		s.keep(name, e, mark)
+	}
+	return e, nil
 }
 
 // keep caches an entry that was just decoded and that nobody has yet.
@@ -115,18 +107,26 @@ func (s *Store) SetCacheSize(accounts int) {
 	s.cache.SetLimit(store.Limit{Entries: accounts})
 }
 
-// load returns what is stored with what storage has not taken yet laid over it, and the
-// sequence number up to which that is done; nil if there is none.
-func (s *Store) load(ctx context.Context, name string) (e *Entry, upTo uint64, err error) {
-	e = &Entry{}
-	found, err := s.entries.Read(ctx, StoragePrefix+name, e)
-	if err != nil {
-		return nil, 0, err
+// load returns what is stored with what storage has not taken yet laid over it, nil if there is
+// none, the sequence number up to which that is done, and the cache's mark for it. Where this
+// node or another one writes meanwhile it reads again: what storage gave may be the old entry.
+func (s *Store) load(ctx context.Context, name string) (e *Entry, upTo, mark uint64, err error) {
+	for {
+		mark = s.cache.Mark(name)
+		e = &Entry{}
+		found, err := s.entries.Read(ctx, StoragePrefix+name, e)
+		switch {
+		case err != nil:
+			return nil, 0, 0, err
+		case s.cache.Mark(name) == mark:
+			if !found {
+				e = nil
+			}
+			return e, s.unsaved.overlay(name, e), mark, nil
+		case ctx.Err() != nil:
+			return nil, 0, 0, ctx.Err()
+		}
 	}
-	if !found {
-		e = nil
-	}
-	return e, s.unsaved.overlay(name, e), nil
 }
 
 // Update changes the account's entry under its lock. It returns the entry as it is
@@ -141,7 +141,7 @@ func (s *Store) Update(ctx context.Context, name string, change Change) (*Entry,
 }
 
 func (s *Store) updateLocked(ctx context.Context, name string, change Change) (*Entry, error) {
-	before, upTo, err := s.load(ctx, name)
+	before, upTo, _, err := s.load(ctx, name)
 	if err != nil {
 		return nil, err
 	}
@@ -213,7 +213,7 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 		return err
 	}
 	defer unlock()
-	before, upTo, err := s.load(ctx, name)
+	before, upTo, _, err := s.load(ctx, name)
 	if err != nil && !errors.Is(err, store.ErrUnreadable) {
 		return err
 	}
@@ -285,8 +285,15 @@ func (s *Store) List(ctx context.Context) ([]string, error) {
 	return s.entries.List(ctx, StoragePrefix)
 }
 
-// Invalidate forgets what is cached of an account. It never waits for storage.
-func (s *Store) Invalidate(name string) { s.cache.Drop(name) }
+// Invalidate forgets what is cached of an account, for another node has changed it. Where this
+// one takes itself for the node that writes, its index and schedule have to be told as well. It
+// never waits for storage.
+func (s *Store) Invalidate(name string) {
+	s.cache.Drop(name)
+	if s.Index.Kept() {
+		s.doubt(name)
+	}
+}
 
 // BuildIndex reads every account once and completes the index. found is called for
 // each account that was not written meanwhile, from several goroutines.
@@ -308,7 +315,7 @@ func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (acc
 			if s.work.Stopping() {
 				return lifecycle.ErrStopping
 			}
-			e, _, err := s.load(ctx, name)
+			e, _, _, err := s.load(ctx, name)
 			switch {
 			case errors.Is(err, store.ErrUnreadable):
 				if s.Index.foundUnreadable(build, name) {

@@ -27,6 +27,9 @@ func (r *Refresher) Blocked(ctx context.Context, reg *config.Registration, req T
 	if refused := r.backoff.blocked(e, req, false, now); refused != nil {
 		return refused.Problem(req.Account, req.Role, e)
 	}
+	if b := r.calls.closed(now); b != nil {
+		return b.problem(req.Account)
+	}
 	return r.checkRole(ctx, req, e)
 }
 

@@ -198,6 +198,17 @@ func (c *calls) forget() {
 	c.dispatch(time.Now())
 }
 
+// closed is what callers are told while Entra wants to be left alone for longer than they have
+// patience; nil where they may wait for their turn.
+func (c *calls) closed(now time.Time) *busy {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pace.closedUntil.Sub(now) <= patience && c.waiting.Len() < maxWaiting {
+		return nil
+	}
+	return c.busyLocked(c.arrived+1, now)
+}
+
 // waits reports whether the refresh of that key waits for its turn, and what its callers are
 // told who do not want to.
 func (c *calls) waits(key string, now time.Time) *busy {

@@ -6,6 +6,7 @@ package signin
 
 import (
 	"context"
+	"crypto/rand"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -197,15 +198,24 @@ func (s *SignIns) finish(ctx context.Context, reg *config.Registration, login *a
 	return e, nil
 }
 
-// store puts a verified sign-in on its account. Every way in ends here. put gets the
-// account's entry, nil if there is none, and decides.
+// store puts a verified sign-in on its account, as one generation however often it is written:
+// a write that failed may have happened, and its refresh token may be in use already. Every way
+// in ends here. put gets the account's entry, nil if there is none, and decides.
 func (s *SignIns) store(ctx context.Context, name string, put func(*account.Entry, time.Time) (*account.Entry, error)) (*account.Entry, error) {
+	generation := rand.Text()
 	for attempt := 1; ; attempt++ {
 		e, err := s.accounts.Update(ctx, name, func(e *account.Entry) (*account.Entry, error) {
-			if e != nil && e.Disabled {
+			switch {
+			case e != nil && e.Disabled:
 				return nil, problem.Disabled(name)
+			case e != nil && e.Generation == generation:
+				return e, nil
 			}
-			return put(e, time.Now())
+			e, err := put(e, time.Now())
+			if err == nil {
+				e.Generation = generation
+			}
+			return e, err
 		})
 		if !problem.Internal(err) || attempt == putAttempts {
 			return e, err

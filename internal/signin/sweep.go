@@ -4,6 +4,7 @@ package signin
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -11,6 +12,7 @@ import (
 
 	"vault-plugin-secrets-entra/internal/account"
 	"vault-plugin-secrets-entra/internal/lifecycle"
+	"vault-plugin-secrets-entra/internal/store"
 )
 
 // sweepGrace lets an expired login be answered with what it was, for a while.
@@ -64,7 +66,7 @@ func (w *sweeper) expired(now time.Time) (hashes []string, wait time.Duration) {
 	return hashes, wait
 }
 
-// again puts back what could not be deleted.
+// again makes a login due at a time.
 func (w *sweeper) again(hash string, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -145,13 +147,32 @@ func (s *SignIns) sweep(now time.Time) time.Duration {
 	return wait
 }
 
-// sweepOne deletes a login if it has expired.
+// sweepOne deletes a login if it has expired, else takes it over.
 func (s *SignIns) sweepOne(ctx context.Context, hash string, now time.Time) error {
 	login, err := s.logins.Get(ctx, hash)
-	if err != nil || login == nil || login.Expired(now) == nil {
+	switch {
+	case errors.Is(err, store.ErrUnreadable):
+		s.log.Error("a login cannot be read and stays where it is: roll the plugin forward")
+		return nil
+	case err != nil || login == nil:
 		return err
+	case !now.Before(login.Expiry.Add(sweepGrace)):
+		return s.logins.Delete(ctx, hash)
 	}
-	return s.logins.Delete(ctx, hash)
+	s.sweeper.add(login)
+	if login.DeviceCode != "" {
+		s.follow(login)
+	}
+	return nil
+}
+
+// LoginInvalidated looks at a login that another node has changed while this one took itself
+// for the node that writes. It never waits for storage.
+func (s *SignIns) LoginInvalidated(hash string) {
+	if s.sweeper.active.Load() {
+		s.sweeper.again(hash, time.Now())
+		s.sweeper.notify()
+	}
 }
 
 // resume takes over the logins that are pending in storage.
@@ -161,16 +182,8 @@ func (s *SignIns) resume(ctx context.Context) error {
 		return err
 	}
 	for _, hash := range hashes {
-		login, err := s.logins.Get(ctx, hash)
-		if err != nil {
+		if err := s.sweepOne(ctx, hash, time.Now()); err != nil {
 			return err
-		}
-		if login == nil {
-			continue
-		}
-		s.sweeper.add(login)
-		if login.DeviceCode != "" {
-			s.follow(login)
 		}
 	}
 	return nil
