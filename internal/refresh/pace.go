@@ -21,6 +21,10 @@ const (
 	// paceBelow is the part of what has worked that calls go on with.
 	paceBelow = 0.9
 
+	// paceCut is the least part of a pace that was too fast that the next one is measured by: what
+	// has worked is counted across a Retry-After, and comes out too low where a burst is small.
+	paceCut = 0.75
+
 	// paceGrowth says how the pace grows: by 2 to the square of the time in this unit. It is
 	// below what has worked for a minute, twice that after 2.6 and ten times after 4.8.
 	paceGrowth = 150 * time.Second
@@ -115,7 +119,7 @@ func (p *pace) throttle(began, now time.Time, retryAfter time.Duration) (news bo
 func (p *pace) slowDown() {
 	rate := max(paceFirst, p.worked.perSecond())
 	if p.tooFast > 0 {
-		rate = min(p.tooFast, max(p.tooFast/2, p.worked.perSecond()))
+		rate = min(p.tooFast, max(paceCut*p.tooFast, p.worked.perSecond()))
 	}
 	p.perSecond = max(paceLeast, paceBelow*rate)
 }

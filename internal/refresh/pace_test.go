@@ -4,6 +4,7 @@ package refresh
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -151,8 +152,9 @@ func TestPaceRecovers(t *testing.T) {
 	}
 	began := now.Add(time.Second)
 	p.throttle(began, now.Add(2*time.Second), time.Second)
-	if p.perSecond < 4 || p.perSecond > 4.1 {
-		t.Errorf("after the next throttling %.2f/s, want 0.9 of the half at least", p.perSecond)
+	if want := paceBelow * paceCut * p.tooFast; math.Abs(p.perSecond-want) > 1e-9 || p.tooFast < 9 {
+		t.Errorf("after the next throttling at %.2f/s the pace is %.2f/s, want %.2f", p.tooFast,
+			p.perSecond, want)
 	}
 }
 
