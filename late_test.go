@@ -686,6 +686,101 @@ func TestSlowReadAcrossAFailover(t *testing.T) {
 	}
 }
 
+// TestDeletedWhileAWriteFails: what is kept in memory for a write that failed is not served of an
+// account that another node deleted during that write.
+func TestDeletedWhileAWriteFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDeletedWhileAWriteFails)
+}
+
+func testDeletedWhileAWriteFails(t *testing.T) {
+	ctx := context.Background()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.expire("alice")
+	var once sync.Once
+	m.storage.failOn(func(op, key string) (err error) {
+		if op == "put" && key == "account/alice" {
+			once.Do(func() {
+				if err = m.storage.Storage.Delete(ctx, key); err == nil {
+					m.b.InvalidateKey(ctx, key)
+					err = errStorage
+				}
+			})
+		}
+		return err
+	})
+	if resp, err := m.read("token/alice"); err == nil && !resp.IsError() {
+		t.Errorf("answered %v", resp.Data)
+	}
+	for _, wait := range []time.Duration{0, time.Minute} {
+		time.Sleep(wait)
+		resp, err := m.read("token/alice")
+		wantProblem(t, resp, err, 404, `no account "alice"`)
+	}
+	if n := m.b.accounts.Unsaved(); n != 0 {
+		t.Errorf("%d accounts are unsaved", n)
+	}
+}
+
+// TestLateWriteAfterAnotherNodesRefresh: a write that failed and happened is tried again, and does
+// not put its refresh token back over the one that another node was given since.
+func TestLateWriteAfterAnotherNodesRefresh(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testLateWriteAfterAnotherNodesRefresh)
+}
+
+func testLateWriteAfterAnotherNodesRefresh(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.login("alice", "alice")
+	other := *m
+	other.start()
+	var once sync.Once
+	m.storage.failOn(func(op, key string) (err error) {
+		if op == "stored" && key == "account/alice" {
+			once.Do(func() {
+				m.storage.failOn(nil)
+				other.mustWrite("refresh/alice", nil)
+				m.b.InvalidateKey(context.Background(), key)
+				err = errStorage
+			})
+		}
+		return err
+	})
+	if resp, err := m.write("refresh/alice", nil); err == nil && !resp.IsError() {
+		t.Errorf("answered %v", resp.Data) // of an account that this node has not seen since
+	}
+	time.Sleep(time.Minute)
+	m.mustReadDue("alice")
+}
+
+// TestNoSecondAttemptAfterTheStop: storage answers late, and the backend that waited for it has
+// stopped meanwhile: the next one has the refresh token.
+func TestNoSecondAttemptAfterTheStop(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testNoSecondAttemptAfterTheStop)
+}
+
+func testNoSecondAttemptAfterTheStop(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.expire("alice")
+	m.sim.ResetCounts()
+	m.refreshFault(entratest.Fault{Status: 503, Times: 1})
+	m.storage.failOn(func(op, _ string) error {
+		if op == "got" && m.refreshRequests() == 1 {
+			m.b.Cleanup(context.Background()) // it waits for this read, and gives up
+		}
+		return nil
+	})
+	if resp, err := m.read("token/alice"); err == nil && !resp.IsError() {
+		t.Fatalf("answered %v", resp.Data)
+	}
+	if n := m.refreshRequests(); n != 1 {
+		t.Errorf("%d requests, want 1", n)
+	}
+}
+
 // TestInvalidatedWhileActive: a node that lost the right to write and got it back has not noticed,
 // but for what other nodes wrote meanwhile.
 func TestInvalidatedWhileActive(t *testing.T) {

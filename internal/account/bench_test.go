@@ -57,7 +57,7 @@ func BenchmarkEntry(b *testing.B) {
 	b.Run("write", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if err := s.write(ctx, "alice", e, 0); err != nil {
+			if _, err := s.write(ctx, "alice", e, 0); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -124,25 +124,32 @@ func (e *Entry) SignIn(s *entra.SignIn, scopes []string, cfg *config.Entry, clie
 	e.LastRefreshTime = s.Tokens.Obtained
 }
 
-// Refreshed takes over the answer to a refresh made with the refresh token used.
-// Until a rotated refresh token has worked once, the one before is kept.
-func (e *Entry) Refreshed(role string, scopes []string, used entra.Secret, t *entra.Tokens) {
-	if t.RefreshToken == "" || t.RefreshToken == used {
-		e.RefreshToken, e.PreviousRefreshToken = used, ""
-	} else {
-		e.RefreshToken, e.PreviousRefreshToken = t.RefreshToken, used
+// Refreshed takes over the answer to a refresh, made with the refresh token used while the entry
+// had the refresh token current. Until a rotated refresh token has worked once, the one before
+// is kept. An answer that comes after another refresh, made by another node, replaces nothing.
+func (e *Entry) Refreshed(role string, scopes []string, current, used entra.Secret, t *entra.Tokens) {
+	next, previous := t.RefreshToken, used
+	if next == "" || next == used {
+		next, previous = used, ""
 	}
-	e.RefreshTokenTime = t.Obtained
+	late := e.RefreshToken != current && e.RefreshToken != next
+	token := newCachedToken(t, scopes)
 	if e.Tokens == nil {
 		e.Tokens = map[string]*CachedToken{}
 	}
-	e.Tokens[role] = newCachedToken(t, scopes)
-	e.Error = nil
-	delete(e.TokenErrors, role)
+	if cached := e.Tokens[role]; !late || cached == nil || cached.Expiry.Before(token.Expiry) {
+		e.Tokens[role] = token
+	}
 	if role != "" && !slices.Contains(e.Roles, role) {
 		e.Roles = append(slices.Clone(e.Roles), role)
 	}
-	e.LastError = nil
+	if late {
+		return
+	}
+	e.RefreshToken, e.PreviousRefreshToken = next, previous
+	e.RefreshTokenTime = t.Obtained
+	e.Error, e.LastError = nil, nil
+	delete(e.TokenErrors, role)
 	e.LastRefreshTime = t.Obtained
 }
 

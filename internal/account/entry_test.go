@@ -83,13 +83,37 @@ func TestEntryRefreshed(t *testing.T) {
 			e.Refused("other", &RefreshError{Class: entra.ClassResource, Time: now})
 		})
 		generation := e.Generation
-		e.Refreshed("", []string{"User.Read"}, test.used, &entra.Tokens{AccessToken: "new", RefreshToken: test.answered, Obtained: now, Expiry: now.Add(time.Hour)})
+		e.Refreshed("", []string{"User.Read"}, test.current, test.used, &entra.Tokens{AccessToken: "new", RefreshToken: test.answered, Obtained: now, Expiry: now.Add(time.Hour)})
 		if e.RefreshToken != test.wantCurrent || e.PreviousRefreshToken != test.wantPrevious {
 			t.Errorf("%s: keeps %s after %s", name, e.RefreshToken.Reveal(), e.PreviousRefreshToken.Reveal())
 		}
 		if e.Generation != generation || e.TokenErrors[""] != nil || e.TokenErrors["other"] == nil || e.LastError != nil || e.Tokens[""].AccessToken != "new" {
 			t.Errorf("%s: the entry became %+v", name, e)
 		}
+	}
+}
+
+// TestEntryRefreshedLate: another node has refreshed since, and its refresh token is the one that
+// counts; one's own answer may be applied twice.
+func TestEntryRefreshedLate(t *testing.T) {
+	now := time.Now()
+	e := testEntry(now, func(e *Entry) { e.RefreshToken = "a" })
+	answer := func(access, refresh entra.Secret, life time.Duration) *entra.Tokens {
+		return &entra.Tokens{AccessToken: access, RefreshToken: refresh, Obtained: now,
+			Expiry: now.Add(life)}
+	}
+	for range 2 {
+		e.Refreshed("", nil, "a", "a", answer("ours", "b", time.Hour))
+		if e.RefreshToken != "b" || e.Tokens[""].AccessToken != "ours" {
+			t.Errorf("the entry became %+v", e)
+		}
+	}
+	e.Refreshed("", nil, "b", "b", answer("theirs", "c", 2*time.Hour))
+	e.Refreshed("", nil, "a", "a", answer("ours", "b", time.Hour))
+	e.Refreshed("r", nil, "a", "a", answer("ours", "b", time.Hour))
+	if e.RefreshToken != "c" || e.PreviousRefreshToken != "b" || e.Tokens[""].AccessToken != "theirs" ||
+		e.Tokens["r"].AccessToken != "ours" {
+		t.Errorf("the entry became %+v", e)
 	}
 }
 
@@ -104,7 +128,7 @@ func TestEntryClone(t *testing.T) {
 		e.LatestLogin = &LoginOutcome{Status: LoginPending}
 	})
 	c := e.clone()
-	c.Refreshed("", nil, "first", &entra.Tokens{AccessToken: "new"})
+	c.Refreshed("", nil, c.RefreshToken, "first", &entra.Tokens{AccessToken: "new"})
 	c.Refused("", &RefreshError{Class: entra.ClassResource})
 	c.Metadata["a"] = "c"
 	c.PendingLogins[0].StateHash = "i"

@@ -137,13 +137,16 @@ func (s *Store) Update(ctx context.Context, name string, change Change) (*Entry,
 		return nil, err
 	}
 	defer unlock()
-	return s.updateLocked(ctx, name, change)
+	after, _, err := s.updateLocked(ctx, name, change)
+	return after, err
 }
 
-func (s *Store) updateLocked(ctx context.Context, name string, change Change) (*Entry, error) {
-	before, upTo, _, err := s.load(ctx, name)
+// updateLocked is Update for who holds the lock. mark is the cache's from after the update; 0
+// says that somebody else has written or invalidated since the entry was read.
+func (s *Store) updateLocked(ctx context.Context, name string, change Change) (after *Entry, mark uint64, err error) {
+	before, upTo, read, err := s.load(ctx, name)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	// Under the lock it is certain: what is of another generation is over.
 	s.unsaved.drop(name, upTo, func(change unsavedChange) bool {
@@ -153,22 +156,26 @@ func (s *Store) updateLocked(ctx context.Context, name string, change Change) (*
 	if before != nil {
 		copied = before.clone()
 	}
-	after, err := change(copied)
+	after, err = change(copied)
 	if errors.Is(err, ErrNoChange) {
-		return before, nil
+		return before, read, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	after.prune(func(role string) bool {
 		stored, err := s.roles.Get(ctx, role)
 		return err == nil && stored == nil
 	}, time.Now())
-	if err := s.write(ctx, name, after, upTo); err != nil {
-		return after, err
+	written, err := s.write(ctx, name, after, upTo)
+	if written == read+1 { // by this write
+		mark = written
+	}
+	if err != nil {
+		return after, mark, err
 	}
 	s.changed(name, before, after)
-	return after, nil
+	return after, mark, nil
 }
 
 // Prune drops from the account's entry what is over, as every write does.
@@ -189,21 +196,20 @@ func (s *Store) changed(name string, before, after *Entry) {
 
 // write stores e, which holds the unsaved changes up to a sequence number, and caches
 // it. It is called under the account's lock. What a reader took from storage before the
-// write was over is not cached after it.
-func (s *Store) write(ctx context.Context, name string, e *Entry, upTo uint64) error {
+// write was over is not cached after it. It returns the cache's mark from then on.
+func (s *Store) write(ctx context.Context, name string, e *Entry, upTo uint64) (mark uint64, err error) {
 	stored := &Entry{} // what is kept shares nothing with e, which holds on to the one before
-	err := s.entries.WriteCopy(ctx, StoragePrefix+name, e, stored)
-	s.cache.Drop(name)
+	err = s.entries.WriteCopy(ctx, StoragePrefix+name, e, stored)
+	mark = s.cache.Drop(name)
 	if err != nil {
 		s.doubt(name)
-		return err
+		return mark, err
 	}
-	mark := s.cache.Mark(name)
 	s.unsaved.drop(name, upTo, func(unsavedChange) bool { return true })
 	if !s.unsaved.has(name) { // else a reader lays it over
 		s.keep(name, stored, mark)
 	}
-	return nil
+	return mark, nil
 }
 
 // Delete removes the account and everything that waits to be saved for it.
@@ -242,14 +248,14 @@ func (s *Store) Delete(ctx context.Context, name string) error {
 // begun.
 func (s *Store) Merge(ctx context.Context, name string, before *Entry, change func(*Entry)) (*Entry, error) {
 	unlock, err := s.locks.Lock(ctx, name)
+	var merged *Entry
+	var mark uint64
 	if err == nil {
 		defer unlock()
-		var merged *Entry
-		_, err = s.updateLocked(ctx, name, func(e *Entry) (*Entry, error) {
+		merged, mark, err = s.updateLocked(ctx, name, func(e *Entry) (*Entry, error) {
 			if e == nil {
 				return nil, problem.NoAccount(name)
 			}
-			merged = e
 			if e.Generation == before.Generation {
 				change(e)
 				return e, nil
@@ -259,21 +265,20 @@ func (s *Store) Merge(ctx context.Context, name string, before *Entry, change fu
 		if !problem.Internal(err) {
 			return merged, err
 		}
-		if merged != nil {
-			s.remember(name, before.Generation, change, err)
-			s.cache.Keep(name, merged, merged.StoredSize(), s.cache.Mark(name))
-			s.changed(name, before, merged)
-			return merged, nil
-		}
+	}
+	known, ok := s.cache.Get(name)
+	remembered := s.remember(name, before.Generation, change, err)
+	if mark != 0 && remembered == mark+1 { // nobody has touched what was read
+		s.cache.Keep(name, merged, merged.StoredSize(), remembered)
+		s.changed(name, before, merged)
+		return merged, nil
 	}
 	// What is stored cannot be seen just now, so nothing is cached. The account is what this
 	// node knows of it: it may have been switched off or deleted meanwhile.
-	known, ok := s.cache.Get(name)
-	s.remember(name, before.Generation, change, err)
 	if !ok {
 		return nil, err
 	}
-	merged := known.clone()
+	merged = known.clone()
 	if known.Generation == before.Generation {
 		change(merged)
 	}

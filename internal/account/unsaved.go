@@ -108,15 +108,16 @@ func (u *unsaved) done(giveUp bool) bool {
 func (s *Store) Unsaved() int { return len(s.unsaved.names()) }
 
 // remember keeps a change of an entry of the given generation until storage takes it.
-// It is called by work that has begun.
-func (s *Store) remember(name, generation string, change func(*Entry), why error) {
+// It is called by work that has begun. It returns the cache's mark from then on.
+func (s *Store) remember(name, generation string, change func(*Entry), why error) (mark uint64) {
 	s.log.Warn("a refreshed account could not be stored, the write is retried",
 		"account", name, "error", why)
 	begin := s.unsaved.add(name, generation, change)
-	s.cache.Drop(name)
+	mark = s.cache.Drop(name)
 	if begin {
 		s.work.Continue(s.saveUnsaved)
 	}
+	return mark
 }
 
 // saveUnsaved writes what is unsaved until nothing is. Clean waits for it as long as it

@@ -31,8 +31,9 @@ func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req 
 	if !req.background {
 		lastRead = time.Now()
 	}
+	current := e.RefreshToken
 	after, err := r.accounts.Merge(ctx, req.Account, e, func(e *account.Entry) {
-		e.Refreshed(req.Role, req.Scopes, used, tokens)
+		e.Refreshed(req.Role, req.Scopes, current, used, tokens)
 		e.NoteRead(lastRead)
 	})
 	if err != nil {
@@ -136,12 +137,13 @@ func neverIssued(e *entra.Error) bool {
 	return e.AADSTS == 70000 || e.AADSTS == 9002313
 }
 
-// unchanged reports whether storage answers, the account is still the same, and this node
-// may still write. A plugin process outlives a Vault that is killed: it must not go on
+// unchanged reports whether storage answers, the account is still the same, this backend goes on,
+// and this node may still write. A plugin process outlives a Vault that is killed: it must not go on
 // spending refresh tokens that the next active node has.
 func (r *Refresher) unchanged(ctx context.Context, name, generation string) bool {
 	e, err := r.accounts.Read(ctx, name)
-	return err == nil && e != nil && e.Generation == generation && r.node.MayWrite()
+	return err == nil && e != nil && e.Generation == generation && !r.work.Stopping() &&
+		r.node.MayWrite()
 }
 
 // noteFailure remembers a failed refresh, each class where it belongs, and returns its

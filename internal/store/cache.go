@@ -9,7 +9,7 @@ import (
 )
 
 // cacheStripes is how many counters stand guard over cache inserts.
-const cacheStripes = 256
+const cacheStripes = 4096
 
 // Limit bounds what a cache keeps.
 type Limit struct {
@@ -82,12 +82,14 @@ func (c *Cache[E]) Keep(name string, e E, bytes int, mark uint64) {
 	c.shrink()
 }
 
-// Drop forgets what is cached of name. It never waits for storage.
-func (c *Cache[E]) Drop(name string) {
-	c.stamp(name).Add(1)
+// Drop forgets what is cached of name. It never waits for storage. It returns the mark from now
+// on.
+func (c *Cache[E]) Drop(name string) (mark uint64) {
+	mark = c.stamp(name).Add(1)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.remove(name)
+	return mark
 }
 
 // SetLimit changes what the cache is bounded by, now.
