@@ -118,7 +118,7 @@ func (r *Refresher) callEntra(ctx context.Context, reg *config.Registration, req
 	default:
 		return nil, "", err
 	}
-	if !r.unchanged(ctx, req.Account, e.Generation) {
+	if !r.unchanged(ctx, req.Account, e) {
 		return nil, "", err
 	}
 	tokens, err = client.Refresh(ctx, ask)
@@ -137,13 +137,13 @@ func neverIssued(e *entra.Error) bool {
 	return e.AADSTS == 70000 || e.AADSTS == 9002313
 }
 
-// unchanged reports whether storage answers, the account is still the same, this backend goes on,
-// and this node may still write. A plugin process outlives a Vault that is killed: it must not go on
-// spending refresh tokens that the next active node has.
-func (r *Refresher) unchanged(ctx context.Context, name, generation string) bool {
+// unchanged reports whether storage answers, the account has the same refresh token as before,
+// this backend goes on, and this node may still write. A plugin process outlives a Vault that is
+// killed: it must not go on spending refresh tokens that the next active node has.
+func (r *Refresher) unchanged(ctx context.Context, name string, before *account.Entry) bool {
 	e, err := r.accounts.Read(ctx, name)
-	return err == nil && e != nil && e.Generation == generation && !r.work.Stopping() &&
-		r.node.MayWrite()
+	return err == nil && e != nil && e.Generation == before.Generation &&
+		e.RefreshToken == before.RefreshToken && !r.work.Stopping() && r.node.MayWrite()
 }
 
 // noteFailure remembers a failed refresh, each class where it belongs, and returns its
