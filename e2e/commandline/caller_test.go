@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -124,25 +125,30 @@ resource %q { role = "arm" }
 	if err := os.WriteFile(s.mapFile, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	links := filepath.Join(dir, "bin")
-	if err := os.Mkdir(links, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	s.bare = append(s.CommandLineEnvironment(program(s.Engine).Token),
+		"VAULT_ENTRA_MAP="+s.mapFile, "VAULT_MAX_RETRIES=0")
+	s.environment = withLinks(t, s.bare)
+	return s
+}
+
+// withLinks is the environment of a person who has linked vault-entra to the names that other
+// programs call.
+func withLinks(t *testing.T, environment []string) []string {
+	t.Helper()
+	links := t.TempDir()
 	for _, name := range []string{"az", "git-credential-vault-entra", "docker-credential-vault-entra"} {
 		err := os.Symlink(harness.Program(t, "vault-entra"), filepath.Join(links, name))
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	s.bare = append(s.CommandLineEnvironment(program(s.Engine).Token),
-		"VAULT_ENTRA_MAP="+s.mapFile, "VAULT_MAX_RETRIES=0")
-	for _, setting := range s.bare {
+	environment = slices.Clone(environment)
+	for i, setting := range environment {
 		if path, isPath := strings.CutPrefix(setting, "PATH="); isPath {
-			setting = "PATH=" + links + ":" + path
+			environment[i] = "PATH=" + links + ":" + path
 		}
-		s.environment = append(s.environment, setting)
 	}
-	return s
+	return environment
 }
 
 // read is the token of a resource as vault read gives it.

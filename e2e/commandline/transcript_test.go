@@ -20,24 +20,36 @@ func TestCommandLineTranscript(t *testing.T) {
 	e := harness.NewEngineWithRoles(t, "-token-lifetime", "1h")
 	e.SignInFor("ci", "alice", "arm")
 	dir := t.TempDir()
-	const entraMap = `account = "ci"
+	git := newGitServer(t)
+	git.active = e.Sim.Active
+	entraMap := fmt.Sprintf(`account = "ci"
 resource "https://management.azure.com/" { role = "arm" }
-`
-	if err := os.WriteFile(filepath.Join(dir, "entra.hcl"), []byte(entraMap), 0o600); err != nil {
+git "localhost:%s" { role = "arm" }
+`, git.port)
+	for name, text := range map[string]string{"entra.hcl": entraMap, "app.mjs": nodeApp} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	modules := harness.NPMProgram(t, harness.Path("e2e", "commandline", "azure-node"))
+	err := os.Symlink(filepath.Join(modules, "node_modules"), filepath.Join(dir, "node_modules"))
+	if err != nil {
 		t.Fatal(err)
 	}
-	environment := e.CommandLineEnvironment(e.Token)
+	environment := append(withLinks(t, e.CommandLineEnvironment(e.Token)),
+		"GIT_CONFIG_GLOBAL="+filepath.Join(dir, "gitconfig"), "GIT_CONFIG_NOSYSTEM=1",
+		"GIT_TERMINAL_PROMPT=0", "GIT_SSL_CAINFO="+git.caFile)
 	var out strings.Builder
 	run := func(command string) {
 		t.Helper()
 		cmd := exec.Command("sh", "-c", command)
 		cmd.Dir, cmd.Env = dir, environment
 		printed, _ := cmd.CombinedOutput() // a command that is refused is part of it
-		text := string(printed)
+		text := fmt.Sprintf("$ %s\n%s", command, printed)
 		for _, v := range commandLineVolatile {
 			text = v.what.ReplaceAllString(text, v.by)
 		}
-		fmt.Fprintf(&out, "$ %s\n%s", command, text)
+		out.WriteString(text)
 		if code := cmd.ProcessState.ExitCode(); code != 0 {
 			fmt.Fprintf(&out, "(exit code %d)\n", code)
 		}
@@ -54,6 +66,13 @@ resource "https://management.azure.com/" { role = "arm" }
 	run(`vault-entra run -map entra.hcl -- sh -c 'curl -s -H "X-IDENTITY-HEADER: ` +
 		`$IDENTITY_HEADER" "$IDENTITY_ENDPOINT?api-version=2019-08-01&` +
 		`resource=https://management.azure.com"'`)
+	run("cat app.mjs")
+	run("vault-entra run -map entra.hcl -- node app.mjs")
+	say("Git, whose helper is vault-entra linked as git-credential-vault-entra:")
+	run("git config --global credential.helper vault-entra")
+	run("VAULT_ENTRA_MAP=$PWD/entra.hcl git clone https://localhost:" + git.port + "/tools.git")
+	say("Kubectl, whose kubeconfig names this command:")
+	run("vault-entra kubectl-credential -account ci -role arm")
 	say("What nobody maps is not given:")
 	run(`vault-entra run -map entra.hcl -- sh -c 'curl -s -H "X-IDENTITY-HEADER: ` +
 		`$IDENTITY_HEADER" "$IDENTITY_ENDPOINT?api-version=2019-08-01&` +
@@ -67,6 +86,13 @@ resource "https://management.azure.com/" { role = "arm" }
 
 	harness.HoldTranscript(t, "command-line.md", out.String())
 }
+
+// nodeApp is a program for Azure that knows nothing of Vault.
+const nodeApp = `import { DefaultAzureCredential } from "@azure/identity";
+const { token } = await new DefaultAzureCredential().getToken("https://management.azure.com/.default");
+const claims = JSON.parse(Buffer.from(token.split(".")[1], "base64url"));
+console.log(claims.upn, "for", claims.aud);
+`
 
 // commandLineVolatile is what differs from run to run here, beside what differs everywhere.
 var commandLineVolatile = []struct {
