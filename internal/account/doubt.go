@@ -47,7 +47,8 @@ func (s *Store) doubt(name string) {
 	s.work.Go(func() {
 		ctx := context.Background()
 		for s.work.Sleep(ctx, lookAgainAfter) {
-			if err := s.lookAgain(ctx, name); err == nil {
+			s.doubts.set(name, false) // before the look: what comes during it is looked at again
+			if err := s.lookAgain(ctx, name); err == nil || !s.doubts.set(name, true) {
 				return
 			}
 		}
@@ -67,7 +68,6 @@ func (s *Store) lookAgain(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, store.ErrUnreadable) {
 		return err
 	}
-	s.doubts.set(name, false)
 	if e != nil || err == nil && s.Index.Has(name) {
 		s.changed(name, e, e)
 	}
