@@ -823,10 +823,38 @@ func testInvalidatedWhileActive(t *testing.T) {
 	if m.refreshRequests() == before {
 		t.Error("an account that another node wrote is not kept alive")
 	}
-	for _, key := range m.storage.keys(t) {
+	m.wantLogins(0)
+}
+
+// TestUnreadableLogin: one login that cannot be decoded keeps no other from being swept.
+func TestUnreadableLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testUnreadableLogin)
+}
+
+func testUnreadableLogin(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.mustWrite("login/alice", nil)
+	damaged := &logical.StorageEntry{Key: account.LoginStoragePrefix + "0", Value: []byte("{")}
+	if err := m.storage.Put(context.Background(), damaged); err != nil {
+		t.Fatal(err)
+	}
+	m.restart()
+	time.Sleep(time.Hour)
+	m.wantLogins(1)
+}
+
+// wantLogins holds the number of logins in storage to what is left of them.
+func (m *mount) wantLogins(want int) {
+	m.t.Helper()
+	logins := 0
+	for _, key := range m.storage.keys(m.t) {
 		if strings.HasPrefix(key, account.LoginStoragePrefix) {
-			t.Error("an expired login is still there")
+			logins++
 		}
+	}
+	if logins != want {
+		m.t.Errorf("%d logins are in storage, want %d", logins, want)
 	}
 }
 
@@ -866,11 +894,7 @@ func testLoginAcrossAFailover(t *testing.T) {
 	<-begun
 	m.storage.failOn(nil)
 	time.Sleep(time.Hour)
-	for _, key := range m.storage.keys(t) {
-		if strings.HasPrefix(key, account.LoginStoragePrefix) {
-			t.Error("an expired login is still there")
-		}
-	}
+	m.wantLogins(0)
 }
 
 // TestOnlyAPinCreates: anything else on a name that is not there is a mistake.
