@@ -29,6 +29,7 @@ type instance struct {
 	view       view
 	background *caller
 	state      consts.ReplicationState
+	term       int // how often it got or lost the right to write
 	born       time.Duration
 
 	dead    bool // its Vault was killed: storage refuses, while the authority can be reached
@@ -280,6 +281,7 @@ func (w *world) demote() *instance {
 	old := w.active
 	w.active = nil
 	old.state = demoted
+	old.term++
 	w.authority.excuse(old)
 	w.note(old.name, "demoted", "")
 	return old
@@ -292,6 +294,7 @@ func (w *world) promote(n *node, inPlace bool) {
 		i.catchUp()
 		w.mu.Lock()
 		i.state = active
+		i.term++
 		w.active = i
 		w.note(i.name, "promoted", "")
 		w.mu.Unlock()

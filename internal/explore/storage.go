@@ -17,6 +17,7 @@ import (
 var (
 	errStorage = errors.New("storage is down")
 	errGone    = errors.New("this node's Vault is gone")
+	errTerm    = errors.New("leadership lost while committing log") // Raft's words
 )
 
 // storage is what both nodes share.
@@ -110,12 +111,13 @@ func (v view) call(ctx context.Context, op, key string, apply func(f fate) error
 	w.mu.Lock()
 	alias := w.storage.alias(key)
 	f, who := v.fate(ctx, op, alias)
+	term := v.i.term
 	w.mu.Unlock()
 	if !sleep(ctx, f.before) || !v.weather(ctx, f, op) {
 		return v.done(who, f, op, alias, ctx.Err())
 	}
 	w.mu.Lock()
-	err := v.trouble(f, op)
+	err := v.trouble(f, op, term)
 	if err == nil {
 		err = apply(f)
 	}
@@ -162,14 +164,17 @@ func (s storm) hits(op string) bool {
 
 func writes(op string) bool { return op == "put" || op == "delete" }
 
-// trouble is why a call fails before anything happens. The caller holds mu.
-func (v view) trouble(f fate, op string) error {
+// trouble is why a call that began in a term fails before anything happens: a write of an
+// earlier term is refused, as Raft and Consul refuse it. The caller holds mu.
+func (v view) trouble(f fate, op string, term int) error {
 	s := v.w.storage.storm
 	switch {
 	case v.i.dead || v.i.stopped:
 		return errGone
 	case writes(op) && !v.i.mayWrite():
 		return logical.ErrReadOnly
+	case writes(op) && v.i.term != term:
+		return errTerm
 	case !s.hangs && v.w.now() < s.until && s.hits(op):
 		return errStorage
 	case f.fails:
