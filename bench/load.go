@@ -81,6 +81,13 @@ type round struct {
 
 // load reads from random ones of the requests, on so many connections, for so long.
 func load(addr string, requests [][]byte, connections int, length time.Duration) (round, error) {
+	ended := make(chan struct{})
+	defer time.AfterFunc(length, func() { close(ended) }).Stop()
+	return loadUntil(addr, requests, connections, ended)
+}
+
+// loadUntil is load until ended is closed.
+func loadUntil(addr string, requests [][]byte, connections int, ended <-chan struct{}) (round, error) {
 	readers, err := dialAll(addr, connections)
 	if err != nil {
 		return round{}, err
@@ -93,7 +100,7 @@ func load(addr string, requests [][]byte, connections int, length time.Duration)
 	for i, r := range readers {
 		wg.Go(func() {
 			random := rand.New(rand.NewPCG(uint64(i), uint64(start.UnixNano())))
-			for last := time.Now(); last.Sub(start) < length && failed[i] == nil; {
+			for last := time.Now(); !over(ended) && failed[i] == nil; {
 				failed[i] = r.do(requests[random.IntN(len(requests))])
 				now := time.Now()
 				took[i] = append(took[i], now.Sub(last))
@@ -115,6 +122,15 @@ func load(addr string, requests [][]byte, connections int, length time.Duration)
 		p50:       percentile(all, 50),
 		p99:       percentile(all, 99),
 	}, nil
+}
+
+func over(ended <-chan struct{}) bool {
+	select {
+	case <-ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // all sends one request on every connection at once and returns when the last

@@ -26,6 +26,8 @@ type sized struct {
 	pid      int
 
 	firstToken, indexed, list time.Duration
+	indexedBesideReads        time.Duration
+	alone, building           round   // of reads on one connection, before and while the index is built
 	idleMemory, mostMemory    float64 // MiB
 	idleCPU                   float64 // of one core, in per cent
 	inUse, all                scaleRounds
@@ -63,6 +65,9 @@ func (b *bench) scale() error {
 		if err := b.reload(m); err != nil {
 			return err
 		}
+	}
+	if err := b.readsWhileBuilding(mounts[len(mounts)-1]); err != nil {
+		return err
 	}
 	if err := b.idleFor(mounts); err != nil {
 		return err
@@ -113,6 +118,42 @@ func (b *bench) reload(m *sized) error {
 		return nil
 	}
 	return err
+}
+
+// readsWhileBuilding reads a few accounts on one connection, alone and then while the index is
+// built anew.
+func (b *bench) readsWhileBuilding(m *sized) error {
+	requests := b.tokenRequests(m.name, freshAccounts)
+	b.doing("reads at %s accounts, alone and while the index is built", count(m.accounts))
+	var err error
+	if _, err = load(b.vault.addr, requests, 1, b.length); err != nil {
+		return err
+	}
+	if m.alone, err = load(b.vault.addr, requests, 1, 4*b.length); err != nil {
+		return err
+	}
+	log, err := b.logFromHere()
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	complete := make(chan struct{})
+	during := make(chan roundOrError, 1)
+	start := time.Now()
+	err = b.vault.write(m.name+"/config", map[string]any{"cache_size": 0}) // begins a build
+	if err != nil {
+		return err
+	}
+	go func() {
+		r, err := loadUntil(b.vault.addr, requests, 1, complete)
+		during <- roundOrError{r, err}
+	}()
+	err = b.awaitIndex(log, m)
+	m.indexedBesideReads = time.Since(start)
+	close(complete)
+	seen := <-during
+	m.building = seen.round
+	return errors.Join(err, seen.err)
 }
 
 // logFromHere is Vault's log, at its end.
@@ -361,6 +402,12 @@ func (b *bench) scaleTable(mounts []*sized) {
 		}
 	}
 	b.atMost("index complete "+at, m.indexed.Seconds(), 12, " s")
+	b.say("While it is built anew beside reads on one connection, in %s, these have a p50 of %s and a p99",
+		inSeconds(m.indexedBesideReads), milliseconds(m.building.p50))
+	b.say("of %s; before that %s and %s.", milliseconds(m.building.p99),
+		milliseconds(m.alone.p50), milliseconds(m.alone.p99))
+	b.atMost("p99 of reads while the index is built / alone",
+		float64(m.building.p99)/float64(m.alone.p99), 1.2, "")
 	b.atLeast("reads of accounts in use "+at+" / at "+count(mounts[0].accounts),
 		m.inUse.throughput, 0.95, "")
 	b.atMost("first token after a reload "+at, m.firstToken.Seconds(), 1, " s")

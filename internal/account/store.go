@@ -5,6 +5,7 @@ package account
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -20,9 +21,13 @@ const (
 	// cachedBytes bounds the entries kept in memory where the config does not.
 	cachedBytes = 64 << 20
 
-	// buildReads is how many storage reads a build has under way: readers of tokens
-	// come first.
-	buildReads = 4
+	// buildReads is how many storage reads a build has under way, and politeReads how many
+	// while others ask for accounts: they come first. It looks after each buildPart accounts
+	// whether at least busyReads were asked for meanwhile.
+	buildReads  = 32
+	politeReads = 2
+	buildPart   = 256
+	busyReads   = 4
 )
 
 // ErrNoChange, returned by a change, leaves the entry as it is stored.
@@ -309,9 +314,25 @@ func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (acc
 	if err != nil {
 		return 0, err
 	}
-	// A few at a time, for most of a read is waiting for Vault.
+	reads := s.cache.Gets()
+	for part := range slices.Chunk(names, buildPart) {
+		limit := buildReads
+		before := reads
+		if reads = s.cache.Gets(); reads-before >= busyReads {
+			limit = politeReads
+		}
+		if err := s.buildPart(ctx, build, part, limit, found); err != nil {
+			return 0, err
+		}
+	}
+	return len(names), nil
+}
+
+// buildPart is BuildIndex for some of the names, so many at a time: most of a read is waiting for
+// Vault.
+func (s *Store) buildPart(ctx context.Context, build uint64, names []string, limit int, found func(string, *Entry)) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(buildReads)
+	group.SetLimit(limit)
 	for _, name := range names {
 		if ctx.Err() != nil {
 			break // one of them failed
@@ -335,5 +356,5 @@ func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (acc
 			return nil
 		})
 	}
-	return len(names), group.Wait()
+	return group.Wait()
 }

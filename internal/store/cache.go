@@ -25,6 +25,7 @@ type Cache[E any] struct {
 
 	mu     sync.Mutex // guards the fields below
 	limit  Limit
+	gets   uint64
 	bytes  int
 	byName map[string]*cached[E]
 	used   cached[E] // the ring of all: after it the one used last, before it the first
@@ -53,6 +54,7 @@ func (c *Cache[E]) stamp(name string) *atomic.Uint64 {
 func (c *Cache[E]) Get(name string) (e E, found bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.gets++
 	item := c.byName[name]
 	if item == nil {
 		return e, false
@@ -62,6 +64,13 @@ func (c *Cache[E]) Get(name string) (e E, found bool) {
 		c.link(item)
 	}
 	return item.entry, true
+}
+
+// Gets is how often Get was called so far.
+func (c *Cache[E]) Gets() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.gets
 }
 
 // Mark is taken before a read of storage, and given to Keep with its result.
