@@ -781,6 +781,36 @@ func testNoSecondAttemptAfterTheStop(t *testing.T) {
 	}
 }
 
+// TestNoSecondAttemptAfterAnotherNodesRefresh: between the two calls that one refresh may make,
+// another node was given a successor of the refresh token.
+func TestNoSecondAttemptAfterAnotherNodesRefresh(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testNoSecondAttemptAfterAnotherNodesRefresh)
+}
+
+func testNoSecondAttemptAfterAnotherNodesRefresh(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{Rotation: entratest.RotateRevokeFamily})
+	m.login("alice", "alice")
+	other := *m
+	other.start()
+	m.expire("alice")
+	m.sim.ResetCounts()
+	m.refreshFault(entratest.Fault{Status: 503, Times: 1})
+	m.storage.failOn(func(op, key string) error {
+		if op == "get" && key == "account/alice" && m.refreshRequests() == 1 {
+			m.storage.failOn(nil)
+			other.mustWrite("refresh/alice", nil)
+		}
+		return nil
+	})
+	_, _ = m.read("token/alice") // whatever it is answered
+	if n := m.refreshRequests(); n != 2 {
+		t.Errorf("%d requests, want that which failed and that of the other node", n)
+	}
+	time.Sleep(time.Minute)
+	m.mustReadDue("alice")
+}
+
 // TestInvalidatedWhileActive: a node that lost the right to write and got it back has not noticed,
 // but for what other nodes wrote meanwhile.
 func TestInvalidatedWhileActive(t *testing.T) {
