@@ -58,8 +58,8 @@ func (s settings) plan() plan {
 	}
 	if s.quick {
 		p = plan{
-			rounds: 3, length: time.Second, storms: 2, idle: 10 * time.Second,
-			sizes: []int{100, 1_000, 10_000}, outageAccounts: 1_000,
+			rounds: 3, length: time.Second, storms: 2, idle: 5 * time.Second,
+			sizes: []int{100, 10_000}, outageAccounts: 500,
 		}
 	}
 	if s.idle > 0 {
@@ -80,7 +80,7 @@ func parse(args []string, stderr io.Writer) (settings, error) {
 	flags.BoolVar(&s.quick, "quick", false, "a short run, with at most 10,000 accounts")
 	flags.BoolVar(&s.check, "check", false, "fail if a target is missed")
 	flags.DurationVar(&s.idle, "idle", 0,
-		"how long the idle CPU is watched (default 1m, 10s with -quick)")
+		"how long the idle CPU is watched (default 1m, 5s with -quick)")
 	flags.StringVar(&s.profiles, "profile", "",
 		"`directory` for CPU and heap profiles; needs an engine built with -tags profile")
 	flags.Var(&s.sections, "only", "`sections` to run, separated by commas: "+

@@ -22,6 +22,10 @@ const (
 	callsAtOnce = 72
 
 	freshAccounts = 100
+
+	// bigHerd is from how many accounts on the time counts: a smaller one is over before it is
+	// known how much Entra lets pass, which costs a Retry-After or two.
+	bigHerd = 5_000
 )
 
 // comeBack is when an answer asks its reader to come back.
@@ -173,7 +177,9 @@ func (b *bench) outageTable(n int, seen *recovery, calls, refused int, alone, du
 		milliseconds(during.p99))
 	inVain := max(callsAtOnce, calls/50)
 	b.judge("after an outage, calls in vain", count(refused), "at most "+count(inVain), refused <= inVain)
-	b.atMost("after an outage, all back / allowed by the throttle", seen.back.Seconds()/allowed, 1.3, "")
+	if n >= bigHerd {
+		b.atMost("after an outage, all back / allowed by the throttle", seen.back.Seconds()/allowed, 1.3, "")
+	}
 	b.atMost("after an outage, the longest read", seen.longest.Seconds(), 35, " s")
 	b.atMost("after an outage, p99 of fresh reads / alone",
 		float64(during.p99)/float64(alone.p99), 1.2, "")
