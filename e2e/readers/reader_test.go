@@ -207,21 +207,24 @@ const (
 // words, each of which the file must have.
 func (s *seat) recipe(name string, replace ...string) (file string) {
 	s.t.Helper()
-	content, err := os.ReadFile(harness.Path("docs", "recipes", name))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	text := string(content)
-	pairs := append([]string{recipeAccount, "token/" + s.account + "/graph"}, replace...)
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			s.t.Fatalf("%s does not have %q", name, pairs[i])
+	return copyRecipe(s.t, s.dir, name,
+		append([]string{recipeAccount, "token/" + s.account + "/graph"}, replace...)...)
+}
+
+// copyRecipe writes a file of docs/recipes into a folder, with words replaced by others, each
+// of which the file must have.
+func copyRecipe(t testing.TB, dir, name string, replace ...string) (file string) {
+	t.Helper()
+	text := documentText(t, "recipes/"+name)
+	for i := 0; i < len(replace); i += 2 {
+		if !strings.Contains(text, replace[i]) {
+			t.Fatalf("%s does not have %q", name, replace[i])
 		}
-		text = strings.ReplaceAll(text, pairs[i], pairs[i+1])
+		text = strings.ReplaceAll(text, replace[i], replace[i+1])
 	}
-	file = filepath.Join(s.dir, filepath.Base(name))
+	file = filepath.Join(dir, filepath.Base(name))
 	if err := os.WriteFile(file, []byte(text), 0o700); err != nil {
-		s.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return file
 }

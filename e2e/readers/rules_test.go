@@ -3,6 +3,7 @@
 package readers
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"math"
@@ -102,13 +103,20 @@ var notRun = []unrun{
 			gitlabPath},
 		{"helpers/vault/service/vault.go", "the field is printed as it is", text("access_token")},
 		{"helpers/vault/utils.go", "the log has the status and the errors",
-			func(t *testing.T, o *observed) {
-				for status, a := range o.failures() {
-					if len(a.Errors) != 1 || !strings.Contains(a.Errors[0], " ") {
-						t.Errorf("%d has errors %q", status, a.Errors)
-					}
-				}
-			}},
+			errorTexts},
+	}},
+	{"Jenkins", "379", []rule{
+		{"vault-java-driver src/main/java/io/github/jopenlibs/vault/response/LogicalResponse.java",
+			"with engineVersion 1 a field of data is taken as it is", text("access_token")},
+		{"src/main/java/com/datapipe/jenkins/vault/VaultAccessor.java",
+			"the errors of a 400 are logged and the job goes on, a 404 and a 502 end it",
+			errorTexts},
+	}},
+	{"Reloader", "1.4.21", []rule{
+		{"internal/pkg/util/util.go", "a restart is for another hash of all fields of a Secret: it has one",
+			constant("access_token")},
+		{"internal/pkg/controller/controller.go", "the Secret that the annotation names is looked at",
+			reloadedSecret},
 	}},
 	{"vault-csi-provider", "1.7.4", []rule{
 		{"internal/provider/provider.go", "with secretKey the file is that string, and changes with it",
@@ -172,6 +180,15 @@ var notRun = []unrun{
 		{"internal/vault/secrets/ephemeral/generic_secret.go", "strings are taken as they are",
 			text("access_token")},
 	}},
+}
+
+// errorTexts is a rule for a reader that shows the errors of an answer.
+func errorTexts(t *testing.T, o *observed) {
+	for status, a := range o.failures() {
+		if len(a.Errors) != 1 || !strings.Contains(a.Errors[0], " ") {
+			t.Errorf("%d has errors %q", status, a.Errors)
+		}
+	}
 }
 
 // text is a rule for a field of a token's read that a reader takes as text of one line.
@@ -245,13 +262,19 @@ func onlyTTLTicks(t *testing.T, o *observed) {
 }
 
 // recipeText is a file of docs/recipes.
-func recipeText(t *testing.T, name string) []byte {
+func recipeText(t testing.TB, name string) []byte {
 	t.Helper()
-	content, err := os.ReadFile(harness.Path("docs", "recipes", name))
+	return []byte(documentText(t, "recipes/"+name))
+}
+
+// documentText is a file of docs.
+func documentText(t testing.TB, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(harness.Path("docs", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return content
+	return string(content)
 }
 
 // actionLine reads what each line of secrets in GitHub's recipe names.
@@ -338,6 +361,44 @@ func gitlabPath(t *testing.T, o *observed) {
 	}
 	if read == 0 {
 		t.Error("the recipe reads nothing")
+	}
+}
+
+// reloadedSecret holds that Reloader's recipe names the Secret of the operator's recipe, which has
+// access_token alone.
+func reloadedSecret(t *testing.T, _ *observed) {
+	var workload struct {
+		Metadata struct {
+			Annotations map[string]string `yaml:"annotations"`
+		} `yaml:"metadata"`
+	}
+	var secret struct {
+		Kind string `yaml:"kind"`
+		Spec struct {
+			Target struct {
+				Name     string `yaml:"name"`
+				Template struct {
+					Data map[string]string `yaml:"data"`
+				} `yaml:"template"`
+			} `yaml:"target"`
+		} `yaml:"spec"`
+	}
+	if err := yaml.Unmarshal(recipeText(t, "kubernetes/reloader.yaml"), &workload); err != nil {
+		t.Fatal(err)
+	}
+	documents := yaml.NewDecoder(bytes.NewReader(recipeText(t, "kubernetes/external-secrets.yaml")))
+	for secret.Kind != "ExternalSecret" {
+		if err := documents.Decode(&secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const annotation = "secret.reloader.stakater.com/reload"
+	target := secret.Spec.Target
+	if name := workload.Metadata.Annotations[annotation]; name == "" || name != target.Name {
+		t.Errorf("the annotation names %q, the Secret is %q", name, target.Name)
+	}
+	if _, there := target.Template.Data["access_token"]; !there || len(target.Template.Data) != 1 {
+		t.Errorf("the Secret has %v", target.Template.Data)
 	}
 }
 

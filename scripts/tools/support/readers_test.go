@@ -19,12 +19,16 @@ func TestReadersTable(t *testing.T) {
 			}},
 		{Reader: "Spring Vault", Mark: "rules tested", Version: "4.1.0"},
 		{Reader: "Vault Secrets Operator", Mark: "run", Version: "0.10.0"},
+		{Reader: "Azure DevOps", Mark: "its script run",
+			Failures: map[string]failure{"outage": {Line: "entra_unavailable: 503", Seconds: 2}}},
 		{Reader: "Vault Secrets Operator", Mark: "rules tested", Version: "1.4.1"},
 	})
 	for _, line := range []string{
-		"| curl 8.1 | run | 3 | 0 | 1.5 | 7 s, started again, 0 s, 0 s, 0 s |\n",
+		"| curl 8.1 | run | 3 | 0 | 1.5 | 7 s, started again |\n",
 		"| Spring Vault 4.1.0 | rules tested | | | | |\n",
 		"| Vault Secrets Operator 0.10.0 | run |", "| Vault Secrets Operator 1.4.1 | rules tested |",
+		"| Azure DevOps | its script run | | | | 2 s |\n",
+		"    Azure DevOps, outage:\n        entra_unavailable: 503\n",
 		"| Jenkins | not tested | | | | |\n",
 		"    curl, outage:\n        entra_unavailable: …\n",
 	} {
