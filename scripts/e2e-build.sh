@@ -56,6 +56,9 @@ build entra-simulator . ./cmd/entra-simulator
 build recipe-go . ./docs/recipes/go
 build zitadel e2e/providers/zitadel .
 build consul-template e2e/consul-template github.com/hashicorp/consul-template
+build terraform e2e/readers/terraform github.com/hashicorp/terraform
+build terraform-provider-vault e2e/readers/terraform-provider-vault \
+	github.com/terraform-providers/terraform-provider-vault
 build azure-go e2e/commandline/azure-go .
 build kubelogin e2e/commandline/kubelogin github.com/Azure/kubelogin
 printf '%s\n' "$dir"

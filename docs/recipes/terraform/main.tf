@@ -1,10 +1,12 @@
-# Terraform writes the config and the roles, and reads a token that it does not store.
+# Terraform or OpenTofu writes the config and the roles. Its Vault token needs
+# policies/administrator.hcl, and update on auth/token/create: the provider makes itself a
+# token of a short life.
 terraform {
   required_version = ">= 1.11"
   required_providers {
     vault = {
       source  = "hashicorp/vault"
-      version = ">= 5.8"
+      version = ">= 1.9"
     }
   }
 }
@@ -15,8 +17,10 @@ variable "client_secret" {
 }
 
 # A field that the read does not return, the secret, is not compared; what somebody else
-# changed of the others is seen. The secret stands in the state: guard that, or write it by
-# other means and leave it out here (an update keeps a field that it does not name).
+# changed of the others is seen. To write the secret again, whatever is there now:
+# terraform apply -replace=vault_generic_endpoint.config. The secret stands in the state: guard
+# that, or write it by other means and leave it out here (an update keeps a field that it does
+# not name).
 resource "vault_generic_endpoint" "config" {
   path                 = "entra/config"
   disable_delete       = true
@@ -34,11 +38,4 @@ resource "vault_generic_endpoint" "graph" {
   path                 = "entra/roles/graph"
   ignore_absent_fields = true
   data_json            = jsonencode({ scopes = ["User.Read"] })
-}
-
-# An ephemeral resource is read in each run and is in no state and no plan; a data source
-# would put the token into both. A provider takes it as
-# ephemeral.vault_generic_secret.graph.data["access_token"].
-ephemeral "vault_generic_secret" "graph" {
-  path = "entra/token/ci/graph"
 }

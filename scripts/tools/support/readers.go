@@ -42,7 +42,8 @@ var recipes = []string{
 	"Vault Secrets Operator", "External Secrets Operator", "vault read", "curl", "Go api", "hvac",
 	"Python, standard library", "node-vault", "Ansible", "GitHub vault-action", "GitLab runner",
 	"Azure DevOps", "Jenkins", "Reloader", "Terraform, vault_generic_endpoint",
-	"Terraform, ephemeral vault_generic_secret",
+	"Terraform, an ephemeral variable", "Terraform, ephemeral vault_generic_secret",
+	"Terraform, data vault_generic_secret",
 	"vault-csi-provider", "bank-vaults vault-env", "Spring Vault",
 }
 

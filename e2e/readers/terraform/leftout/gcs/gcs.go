@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: MPL-2.0
+
+// Package gcs stands for Terraform's backend, which its module does not bring along.
+package gcs
+
+import "github.com/hashicorp/terraform/internal/backend"
+
+// New is asked for by a configuration that names this backend.
+func New() backend.Backend { panic("the backend gcs is left out") }

@@ -1,0 +1,5 @@
+// SPDX-License-Identifier: MPL-2.0
+
+module github.com/hashicorp/terraform/internal/backend/remote-state/gcs
+
+go 1.26.0
