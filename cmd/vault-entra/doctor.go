@@ -38,12 +38,8 @@ func doctorCommand(std streams) *command {
 	selected.define(c.flags)
 	c.flags.format(&format)
 	c.do = func(ctx context.Context, args []string) error {
-		if len(args) > 0 {
-			account, err := one(args, "the name of an account")
-			if err != nil {
-				return err
-			}
-			selected.account = account
+		if err := selected.takeAccount(args); err != nil {
+			return err
 		}
 		if err := selected.check(); err != nil {
 			return err

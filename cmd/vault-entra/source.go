@@ -49,6 +49,14 @@ func (s *selection) defineMount(f *flags) {
 			"be given by "+envMount+".")
 }
 
+// takeAccount takes the account that the arguments may name.
+func (s *selection) takeAccount(args []string) (err error) {
+	if len(args) > 0 {
+		s.account, err = one(args, "the name of an account")
+	}
+	return err
+}
+
 // check refuses names that the engine would not take.
 func (s *selection) check() error {
 	for _, name := range []string{s.account, s.role} {

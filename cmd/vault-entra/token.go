@@ -43,12 +43,8 @@ func tokenCommand(std streams) *command {
 		"How to print the token: alone, with what Vault says of it, or as the header of a request.",
 		"raw", "json", "header")
 	c.do = func(ctx context.Context, args []string) error {
-		if len(args) > 0 {
-			account, err := one(args, "the name of an account")
-			if err != nil {
-				return err
-			}
-			selected.account = account
+		if err := selected.takeAccount(args); err != nil {
+			return err
 		}
 		if resource != "" && scope != "" {
 			return usagef("-resource and -scope do not go together")
