@@ -140,17 +140,14 @@ func (g *goodput) add(now time.Time) {
 	g.tenths[g.latest%length]++
 }
 
-// perSecond is the mean since the first of them, or over one second where that is less: so much
-// a throttle counts over at least.
-func (g *goodput) perSecond() float64 {
+// perSecond is the best mean from any moment on until the latest answer, over one second at least:
+// so much a throttle counts over. A mount that was quiet before its calls came has shown less.
+func (g *goodput) perSecond() (best float64) {
 	length := int64(len(g.tenths))
-	sum, seconds := 0, 1.0
-	for t := g.latest - length + 1; t <= g.latest; t++ {
-		answers := g.tenths[(t+length)%length]
-		if sum == 0 && answers > 0 {
-			seconds = max(1, float64(g.latest-t+1)/10)
-		}
-		sum += answers
+	sum := 0
+	for back := range length {
+		sum += g.tenths[(g.latest-back+length)%length]
+		best = max(best, float64(sum)/max(1, float64(back+1)/10))
 	}
-	return float64(sum) / seconds
+	return best
 }

@@ -49,20 +49,24 @@ func TestPace(t *testing.T) {
 	for name, test := range map[string]struct {
 		allows     limiter
 		retryAfter time.Duration
+		before     time.Duration // in which there is a call a second
 	}{
-		"in each second":              {window(time.Second, 100), 5 * time.Second},
-		"in each second, longer away": {window(time.Second, 100), 10 * time.Second},
-		"in each minute":              {window(time.Minute, 6000), 20 * time.Second},
-		"a burst of a second":         {bucket(100, 100), 5 * time.Second},
-		"a burst of ten seconds":      {bucket(100, 1000), 5 * time.Second},
+		"in each second":               {window(time.Second, 100), 5 * time.Second, 0},
+		"in each second, longer away":  {window(time.Second, 100), 10 * time.Second, 0},
+		"in each second, not at first": {window(time.Second, 100), 5 * time.Second, 20 * time.Second},
+		"in each minute":               {window(time.Minute, 6000), 20 * time.Second, 0},
+		"a burst of a second":          {bucket(100, 100), 5 * time.Second, 0},
+		"a burst of ten seconds":       {bucket(100, 1000), 5 * time.Second, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { paced(t, test.allows, test.retryAfter) })
+			synctest.Test(t, func(t *testing.T) {
+				paced(t, test.allows, test.retryAfter, test.before)
+			})
 		})
 	}
 }
 
-func paced(t *testing.T, allows limiter, retryAfter time.Duration) {
+func paced(t *testing.T, allows limiter, retryAfter, before time.Duration) {
 	const due, allowed = 10_000, 100 * time.Second
 	var mu sync.Mutex
 	start, passed, refused := time.Now(), 0, 0
@@ -77,6 +81,12 @@ func paced(t *testing.T, allows limiter, retryAfter time.Duration) {
 		return false
 	}
 	c, work := newCalls(), lifecycle.NewWork()
+	for time.Since(start) < before {
+		turn := turnOf(t, c, work, 0)
+		time.Sleep(time.Second)
+		turn.answered(true)
+	}
+	start = time.Now()
 	var calls sync.WaitGroup
 	for i := range due {
 		calls.Go(func() {
