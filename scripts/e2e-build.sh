@@ -31,6 +31,19 @@ build() {
 	CGO_ENABLED=0 go build -C "$root/$2" -buildvcs=false -o "$dir/$1" "$3"
 }
 
+# kinds NAME MODULE FOLDER: what an operator adds to Kubernetes, as its module has it.
+kinds() {
+	local file module
+	module=$(go list -C "$root/e2e/kubernetes" -m -f '{{.Dir}}' "$2")
+	for file in "$module/$3"/*_*.yaml; do
+		echo ---
+		cat "$file"
+	done >"$dir/$1.yaml"
+}
+
+vso=github.com/hashicorp/vault-secrets-operator
+eso=github.com/external-secrets/external-secrets
+
 vault_bin=$("$root/scripts/vault.sh")
 ln -sf "$vault_bin" "$dir/vault"
 
@@ -61,4 +74,10 @@ build terraform-provider-vault e2e/readers/terraform-provider-vault \
 	github.com/terraform-providers/terraform-provider-vault
 build azure-go e2e/commandline/azure-go .
 build kubelogin e2e/commandline/kubelogin github.com/Azure/kubelogin
+build etcd e2e/kubernetes go.etcd.io/etcd/server/v3
+build kube-apiserver e2e/kubernetes k8s.io/kubernetes/cmd/kube-apiserver
+build vault-secrets-operator e2e/kubernetes "$vso"
+build external-secrets e2e/kubernetes "$eso"
+kinds vault-secrets-operator "$vso" config/crd/bases
+kinds external-secrets "$eso" config/crds/bases
 printf '%s\n' "$dir"
