@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MPL-2.0
 
 // Package harness runs what the end-to-end tests need: real Vault servers and clusters
-// with the built plugin, the built Entra simulator, and a browser, all on loopback ports.
+// with the built plugin, the built Entra simulator, an API server of Kubernetes, and a browser,
+// all on loopback ports.
 //
 // The tests lie beside it, one package for each thing that they show: signin, token,
 // cluster, clients, readers, docs. They meet the plugin as its users do. Their module requires
