@@ -18,7 +18,7 @@ import (
 
 // readers are all that run here.
 func readers() []*reader {
-	return slices.Concat(askers(), []*reader{
+	return slices.Concat(askers(), operators(), []*reader{
 		{name: "Vault Agent, a file", version: vaultVersion, start: agentFile, byTTL: true,
 			says: absent("no secret exists at")},
 		{name: "Vault Agent, an environment", version: vaultVersion, start: agentEnvironment,

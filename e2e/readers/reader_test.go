@@ -89,13 +89,18 @@ func (s *seat) used(token string) bool {
 	if !good {
 		s.isStale(token)
 	}
+	s.show(token)
+	return good
+}
+
+// show puts a token into the seat's file.
+func (s *seat) show(token string) {
 	next := s.file + ".next"
 	if err := os.WriteFile(next, []byte(token+"\n"), 0o600); err != nil {
 		s.t.Error(err)
 	} else if err := os.Rename(next, s.file); err != nil {
 		s.t.Error(err)
 	}
-	return good
 }
 
 func (s *seat) isStale(token string) {

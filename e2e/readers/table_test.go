@@ -119,6 +119,9 @@ var volatile = []struct {
 	{regexp.MustCompile(`/tmp/\S*/`), ""},
 	{regexp.MustCompile(`reader-[a-z0-9-]+`), "ci"},
 	{regexp.MustCompile(`\x1b\[[0-9;]*m`), ""},
+	{regexp.MustCompile(`,"stacktrace":"[^"]*"`), ""},
+	{regexp.MustCompile(`"ts":[0-9.e+]+`), `"ts":"…"`},
+	{regexp.MustCompile(`horizon=[0-9a-zµ.]+`), "horizon=…"},
 }
 
 // plain is a line of a log without what differs from run to run.
