@@ -27,7 +27,7 @@ type sized struct {
 
 	firstToken, indexed, list time.Duration
 	indexedBesideReads        time.Duration
-	alone, building           round   // of reads on one connection, before and while the index is built
+	alone, building           round   // of reads on one connection
 	idleMemory, mostMemory    float64 // MiB
 	idleCPU                   float64 // of one core, in per cent
 	inUse, all                scaleRounds
