@@ -208,6 +208,23 @@ func TestLateClientError(t *testing.T) {
 	m.mustReadDue("bob")
 }
 
+// TestLateRefusalOfTheOldRegistration: what Entra has against a user under the registration that
+// was is not stored as what it has under the one that is.
+func TestLateRefusalOfTheOldRegistration(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.expire("alice")
+	letGo := m.hangRefresh("alice", entratest.Fault{AADSTS: 53003})
+	m.mustWrite("config", map[string]any{"client_secret": m.sim.App.Secret()})
+	resp, err := letGo()
+	wantProblem(t, resp, err, 400, "access_denied: ", "AADSTS53003")
+	if state := m.mustRead("account/alice")["state"]; state != account.StateActive {
+		t.Errorf("the account is %v", state)
+	}
+	m.mustReadDue("alice")
+}
+
 // TestCorrectedRole: a refusal is of the scopes that it was for.
 func TestCorrectedRole(t *testing.T) {
 	t.Parallel()
