@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -578,6 +579,34 @@ func testReadDuringARefreshInTheBackground(t *testing.T) {
 	}
 }
 
+// TestExpiredDuringTheLastLook: a read whose refresh was refused looks at storage before it serves
+// the cached token, which may end meanwhile.
+func TestExpiredDuringTheLastLook(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testExpiredDuringTheLastLook)
+}
+
+func testExpiredDuringTheLastLook(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.age("alice", 10*time.Second)
+	m.refreshFault(entratest.Fault{AADSTS: 53003})
+	var refused atomic.Bool
+	m.storage.failOn(func(op, key string) error {
+		switch {
+		case key != "account/alice":
+		case op == "put":
+			refused.Store(true)
+			return errStorage
+		case op == "get" && refused.Load():
+			time.Sleep(20 * time.Second)
+		}
+		return nil
+	})
+	resp, err := m.read("token/alice")
+	wantProblem(t, resp, err, 400, "access_denied: ")
+}
+
 // TestFailedAndHappened: a write that storage reports as failed may have happened, and what
 // is in storage then is in the index and on the schedule.
 func TestFailedAndHappened(t *testing.T) {
@@ -889,6 +918,44 @@ func testUnreadableLogin(t *testing.T) {
 	m.restart()
 	time.Sleep(time.Hour)
 	m.wantLogins(1)
+}
+
+// TestUnreachableLogin: a login that storage does not give keeps no other from being swept, and is
+// not asked for without pause.
+func TestUnreachableLogin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testUnreachableLogin)
+}
+
+func testUnreachableLogin(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	var logins []string
+	for range 3 {
+		m.mustWrite("login/alice", nil)
+	}
+	for _, key := range m.storage.keys(t) {
+		if strings.HasPrefix(key, account.LoginStoragePrefix) {
+			logins = append(logins, key)
+		}
+	}
+	slices.Sort(logins)
+	var asked atomic.Int64
+	m.storage.failOn(func(op, key string) error {
+		if op == "get" && key == logins[1] {
+			asked.Add(1)
+			return errStorage
+		}
+		return nil
+	})
+	m.restart()
+	time.Sleep(time.Hour)
+	m.wantLogins(1)
+	if n := asked.Load(); n > 1+3600/5 { // storageRetry
+		t.Errorf("it was asked for %d times within an hour", n)
+	}
+	m.storage.failOn(nil)
+	time.Sleep(time.Minute)
+	m.wantLogins(0)
 }
 
 // wantLogins holds the number of logins in storage to what is left of them.

@@ -56,6 +56,7 @@ func (b *backend) handleCheck(ctx context.Context, _ *logical.Request, d *framew
 		return nil, logical.ErrReadOnly // as for a read: the active node knows what failed
 	}
 	against := b.refreshes.Blocked(ctx, reg, ask, e)
+	now = time.Now() // storage may have taken its time
 	served := fresh || isServable(held, now)
 	var resp *logical.Response
 	switch of := nameOf(ask); {

@@ -162,6 +162,7 @@ func (b *backend) readThroughRefresh(ctx context.Context, reg *config.Registrati
 	if gone != nil {
 		return nil, gone
 	}
+	now = time.Now() // storage may have taken its time
 	t := after.Token(ask.Role, ask.Scopes)
 	if ask.SatisfiedBy(t, reg, now) {
 		b.worker.TokenRead(ask, t, reg, now)

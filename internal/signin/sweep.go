@@ -3,6 +3,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -24,13 +25,25 @@ type sweeper struct {
 	active atomic.Bool
 	wake   chan struct{} // something may be due earlier, or must be found in storage
 
-	mu     sync.Mutex           // guards the fields below; not held across storage
-	due    map[string]time.Time // by the state's hash
-	listed bool                 // whether storage was looked through
+	mu     sync.Mutex          // guards the fields below; not held across storage
+	due    map[string]dueLogin // by the state's hash
+	looks  int                 // that were asked for so far
+	listed bool                // whether storage was looked through
+	listAt time.Time           // it is not before then
+}
+
+// dueLogin is a login that is looked at from a time on, and in which order.
+type dueLogin struct {
+	at    time.Time
+	order int
+}
+
+func (d dueLogin) compare(other dueLogin) int {
+	return cmp.Or(d.at.Compare(other.at), cmp.Compare(d.order, other.order))
 }
 
 func newSweeper() *sweeper {
-	return &sweeper{wake: make(chan struct{}, 1), due: map[string]time.Time{}}
+	return &sweeper{wake: make(chan struct{}, 1), due: map[string]dueLogin{}}
 }
 
 func (w *sweeper) notify() {
@@ -41,52 +54,71 @@ func (w *sweeper) notify() {
 }
 
 func (w *sweeper) add(login *account.Login) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.due[login.Hash()] = login.Expiry.Add(sweepGrace)
+	w.look(login.Hash(), login.Expiry.Add(sweepGrace))
 	w.notify()
 }
 
-// expired takes what is due, the earliest first, and returns how long nothing else is.
-func (w *sweeper) expired(now time.Time) (hashes []string, wait time.Duration) {
+// expired takes what is due, the earliest first.
+func (w *sweeper) expired(now time.Time) (hashes []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	wait = time.Hour
 	for hash, due := range w.due {
-		if due.After(now) {
-			wait = min(wait, due.Sub(now))
-			continue
+		if !due.at.After(now) {
+			hashes = append(hashes, hash)
 		}
-		hashes = append(hashes, hash)
 	}
-	slices.SortFunc(hashes, func(a, b string) int { return w.due[a].Compare(w.due[b]) })
+	slices.SortFunc(hashes, func(a, b string) int { return w.due[a].compare(w.due[b]) })
 	for _, hash := range hashes {
 		delete(w.due, hash)
 	}
-	return hashes, wait
+	return hashes
 }
 
-// again makes a login due at a time.
-func (w *sweeper) again(hash string, at time.Time) {
+// wait is how long nothing is to be done.
+func (w *sweeper) wait(now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.due[hash] = at
+	wait := time.Hour
+	if !w.listed {
+		wait = w.listAt.Sub(now)
+	}
+	for _, due := range w.due {
+		wait = min(wait, due.at.Sub(now))
+	}
+	return max(0, wait)
 }
 
-// mustList reports whether storage has to be looked through, from now on not.
-func (w *sweeper) mustList() bool {
+// look makes a login due at a time, without a word: for the sweeper itself.
+func (w *sweeper) look(hash string, at time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	must := !w.listed
+	w.looks++
+	w.due[hash] = dueLogin{at, w.looks}
+}
+
+// mustList reports whether storage has to be looked through now, and then no more.
+func (w *sweeper) mustList(now time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.listed || now.Before(w.listAt) {
+		return false
+	}
 	w.listed = true
-	return must
+	return true
+}
+
+// listAgain has storage looked through at a time.
+func (w *sweeper) listAgain(at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.listed, w.listAt = false, at
 }
 
 // forget drops everything: other nodes write while this one may not.
 func (w *sweeper) forget() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.due, w.listed = map[string]time.Time{}, false
+	w.due, w.listed, w.listAt = map[string]dueLogin{}, false, time.Time{}
 }
 
 // Run sweeps expired logins until the backend stops.
@@ -126,25 +158,26 @@ func (s *SignIns) run() {
 func (s *SignIns) sweep(now time.Time) time.Duration {
 	ctx, cancel := context.WithTimeout(context.Background(), lifecycle.StorageGrace)
 	defer cancel()
-	if s.sweeper.mustList() {
-		if err := s.resume(ctx); err != nil {
+	if s.sweeper.mustList(now) {
+		if err := s.resume(ctx, now); err != nil {
 			s.log.Warn("pending logins could not be listed, it is tried again", "error", err)
-			s.sweeper.forget()
-			return storageRetry
+			s.sweeper.listAgain(now.Add(storageRetry))
 		}
 	}
-	hashes, wait := s.sweeper.expired(now)
-	for _, hash := range hashes {
+	left, why := 0, error(nil)
+	for _, hash := range s.sweeper.expired(now) {
 		if s.work.Stopping() {
 			break
 		}
 		if err := s.sweepOne(ctx, hash, now); err != nil {
-			s.log.Warn("an expired login could not be deleted yet", "error", err)
-			s.sweeper.again(hash, now.Add(storageRetry))
-			wait = min(wait, storageRetry)
+			s.sweeper.look(hash, now.Add(storageRetry))
+			left, why = left+1, err
 		}
 	}
-	return wait
+	if left > 0 {
+		s.log.Warn("logins could not be looked at or deleted yet", "logins", left, "error", why)
+	}
+	return s.sweeper.wait(time.Now())
 }
 
 // sweepOne deletes a login if it has expired, else takes it over.
@@ -159,7 +192,7 @@ func (s *SignIns) sweepOne(ctx context.Context, hash string, now time.Time) erro
 	case !now.Before(login.Expiry.Add(sweepGrace)):
 		return s.logins.Delete(ctx, hash)
 	}
-	s.sweeper.add(login)
+	s.sweeper.look(hash, login.Expiry.Add(sweepGrace))
 	if login.DeviceCode != "" {
 		s.follow(login)
 	}
@@ -170,21 +203,20 @@ func (s *SignIns) sweepOne(ctx context.Context, hash string, now time.Time) erro
 // for the node that writes. It never waits for storage.
 func (s *SignIns) LoginInvalidated(hash string) {
 	if s.sweeper.active.Load() {
-		s.sweeper.again(hash, time.Now())
+		s.sweeper.look(hash, time.Now())
 		s.sweeper.notify()
 	}
 }
 
-// resume takes over the logins that are pending in storage.
-func (s *SignIns) resume(ctx context.Context) error {
+// resume takes over the logins that are pending in storage: each is looked at now, and again by
+// itself where storage does not give it.
+func (s *SignIns) resume(ctx context.Context, now time.Time) error {
 	hashes, err := s.logins.List(ctx)
 	if err != nil {
 		return err
 	}
 	for _, hash := range hashes {
-		if err := s.sweepOne(ctx, hash, time.Now()); err != nil {
-			return err
-		}
+		s.sweeper.look(hash, now)
 	}
 	return nil
 }
