@@ -104,6 +104,17 @@ func TestRefreshPredecessor(t *testing.T) {
 	}
 }
 
+// TestThrottledReaderIsToldWhen: whose call Entra throttled is told when to come back, as others are.
+func TestThrottledReaderIsToldWhen(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.expire("alice")
+	m.refreshFault(entratest.Fault{Status: 429, Body: "slow down", RetryAfter: "7"})
+	resp, err := m.read("token/alice")
+	wantProblem(t, resp, err, 502, "entra_unavailable: ", "HTTP 429", "try again in 7s")
+}
+
 // TestRefreshRetries: one retry after a network error or a 5xx; none after a
 // Retry-After, a 429 or an answer that means something.
 func TestRefreshRetries(t *testing.T) {

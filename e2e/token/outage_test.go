@@ -31,7 +31,7 @@ func TestOutages(t *testing.T) {
 		fault object
 		says  string
 	}{
-		{"throttled", object{"status": 429, "retry_after": "3"}, "3"},
+		{"throttled", object{"status": 429, "retry_after": "3"}, "try again in 3s"},
 		{"server error", object{"status": 500, "body": "<html>oh</html>"}, ""},
 		{"no answer in time", object{"hang": true}, ""},
 		{"connection cut", object{"drop": true}, ""},
