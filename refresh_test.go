@@ -104,7 +104,7 @@ func TestRefreshPredecessor(t *testing.T) {
 	}
 }
 
-// TestThrottledReaderIsToldWhen: whose call Entra throttled is told when to come back, as others are.
+// TestThrottledReaderIsToldWhen: whose call Entra throttles learns when to come back, as others do.
 func TestThrottledReaderIsToldWhen(t *testing.T) {
 	t.Parallel()
 	m := newConfiguredMount(t, entratest.Options{})
