@@ -10,7 +10,7 @@
 #   --quick   two minutes, with at most 10,000 accounts
 #   --check   fail if a target is missed
 #   --idle    how long the idle CPU is watched, such as 10s; 1m by default
-#   --only    some of throughput,storm,background,scale
+#   --only    some of throughput,storm,outage,background,scale
 #   --profile writes CPU and heap profiles of the engine under reads to DIR
 
 set -euo pipefail

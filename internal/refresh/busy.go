@@ -38,12 +38,12 @@ func (b *busy) problem(account string) *problem.Error {
 	return &problem.Error{
 		Code: problem.EntraUnavailable,
 		Text: fmt.Sprintf("account %q could not be refreshed yet, for %s; its refresh token is kept, "+
-			"try again in %s", account, why, b.advice()),
+			"try again in %s", account, why, advice(b.wait)),
 	}
 }
 
-// advice is when the caller should come back, in whole seconds.
-func (b *busy) advice() time.Duration {
-	whole := (b.wait + time.Second - 1).Truncate(time.Second)
+// advice is when a caller who would have to wait so long should come back, in whole seconds.
+func advice(wait time.Duration) time.Duration {
+	whole := (wait + time.Second - 1).Truncate(time.Second)
 	return min(max(whole, adviceMin), adviceMax)
 }

@@ -173,8 +173,8 @@ func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, r
 	r.log.Warn("refresh failed", "account", req.Account, "role", req.Role,
 		"word", f.ProblemCode(), "code", f.EntraCode(), "correlation_id", f.CorrelationID)
 	p := f.Problem(req.Account, req.Role, e)
-	if f.retryAfter > 0 && p.Code == problem.EntraUnavailable {
-		p.Text += fmt.Sprintf(" in %s", (&busy{wait: f.retryAfter}).advice())
+	if f.retryAfter > 0 && p.Code == problem.EntraUnavailable { // its text ends in "try again"
+		p.Text += fmt.Sprintf(" in %s", advice(f.retryAfter))
 	}
 	if req.Claims != "" && p.Code == problem.LoginRequired {
 		p.Command = account.ChallengeCommand(req.Account, req.Claims)
