@@ -174,6 +174,7 @@ func testThrottledHerd(t *testing.T) {
 	var mu sync.Mutex
 	var longest, back, freshLongest time.Duration
 	told, freshReads := 0, 0
+	leave := map[time.Duration]int{} // in each second, without a token
 	var readers, freshReaders sync.WaitGroup
 	for i := range herd {
 		readers.Go(func() {
@@ -185,6 +186,7 @@ func testThrottledHerd(t *testing.T) {
 				longest, back = max(longest, took), max(back, time.Since(start))
 				if token == "" {
 					told++
+					leave[time.Since(start).Truncate(time.Second)]++
 				}
 				mu.Unlock()
 				if token != "" {
@@ -248,8 +250,13 @@ func testThrottledHerd(t *testing.T) {
 	if most := 64 + 8; a.most > most {
 		t.Errorf("%d calls at once, want %d at most", a.most, most)
 	}
-	if longest > 31*time.Second {
+	if longest > 26*time.Second {
 		t.Errorf("a reader waited for %s", longest)
+	}
+	for second, readers := range leave {
+		if readers > herd/5 {
+			t.Errorf("%d readers leave at once, after %s", readers, second)
+		}
 	}
 	if freshLongest > 0 {
 		t.Errorf("a reader of a fresh token waited for %s", freshLongest)

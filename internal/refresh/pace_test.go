@@ -42,6 +42,11 @@ func bucket(perSecond, burst float64) limiter {
 	}
 }
 
+// shifted is what another limiter allows, so much later.
+func shifted(by time.Duration, allows limiter) limiter {
+	return func(at time.Duration) bool { return allows(at + by) }
+}
+
 // TestPace: ten thousand calls are due at once, 200 ms each, at authorities that allow a hundred a
 // second in ways of their own. They are done within 1.3 of the time that this allows, and at most
 // 2 % of the calls are throttled.
@@ -54,6 +59,7 @@ func TestPace(t *testing.T) {
 		"in each second":               {window(time.Second, 100), 5 * time.Second, 0},
 		"in each second, longer away":  {window(time.Second, 100), 10 * time.Second, 0},
 		"in each second, not at first": {window(time.Second, 100), 5 * time.Second, 20 * time.Second},
+		"in each second, begun in one": {shifted(900*time.Millisecond, window(time.Second, 100)), 5 * time.Second, 0},
 		"in each minute":               {window(time.Minute, 6000), 20 * time.Second, 0},
 		"a burst of a second":          {bucket(100, 100), 5 * time.Second, 0},
 		"a burst of ten seconds":       {bucket(100, 1000), 5 * time.Second, 0},

@@ -100,7 +100,8 @@ func (r *Refresher) outcome(ctx context.Context, req TokenRequest, key string, d
 				return nil, b.problem(req.Account)
 			}
 			if !last {
-				timer.Reset(patience - patienceValid)
+				early := jitter(req.Account, now) * float64(patienceSpread)
+				timer.Reset(patience - patienceValid - time.Duration(early))
 			}
 		}
 	}
