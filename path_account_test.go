@@ -158,3 +158,35 @@ func TestLoginMaxAge(t *testing.T) {
 	m.mustWrite("config", map[string]any{"login_max_age": 0})
 	m.mustRead("token/alice")
 }
+
+// TestOnlyAPinCreates: anything else on a name that is not there is a mistake.
+func TestOnlyAPinCreates(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	for _, fields := range []map[string]any{
+		{"disabled": true}, {"metadata": "a=b"}, {"username": ""}, {"object_id": " "}, nil,
+	} {
+		resp, err := m.write("account/alcie", fields)
+		wantProblem(t, resp, err, 404, `no account "alcie" in this mount`)
+	}
+	if keys := m.storage.keys(t); len(keys) != 1 {
+		t.Errorf("stored: %q", keys)
+	}
+	m.mustWrite("account/alice", map[string]any{"username": "alice@contoso.example", "metadata": "a=b"})
+	m.mustWrite("account/alice", map[string]any{"disabled": true})
+}
+
+// TestNamesWithDots: storage refuses them, and so does the engine, by the field's name.
+func TestNamesWithDots(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	for path, field := range map[string]string{
+		"login/a..b": "account", "account/a..b": "account", "token/a..b": "account",
+		"token/alice/a..b": "role", "roles/a..b": "role", "refresh/alice/a..b": "role",
+		"callback/a..b": "account", "device/a..b": "account", "import/a..b": "account",
+	} {
+		resp, err := m.write(path, map[string]any{"scopes": "User.Read"})
+		wantProblem(t, resp, err, 400, "invalid_request: "+field+": ", `".."`)
+	}
+}
