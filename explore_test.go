@@ -23,6 +23,7 @@ var (
 	seedStep  = flag.Uint64("explore.step", 1, "from one seed to the next")
 	failures  = flag.Int("explore.failures", 3, "how many failures are told before it ends")
 	patience  = flag.Duration("explore.patience", 20*time.Second, "for shortening a history that fails")
+	tellEvery = flag.Int("explore.tell", 0, "after how many histories it tells how far it is; 0 is never")
 	watched   = flag.Bool("explore.watched", false, "tell each seed before its history begins")
 )
 
@@ -41,6 +42,9 @@ func TestExplore(t *testing.T) {
 		seed := *firstSeed + uint64(i)**seedStep
 		if *watched {
 			fmt.Printf("seed %d\n", seed)
+		}
+		if n := *tellEvery; n > 0 && i > 0 && i%n == 0 {
+			fmt.Printf("played %d\n", i)
 		}
 		o := explore.Run(t, seed, explored, explore.Options{})
 		if len(o.Violations) == 0 {

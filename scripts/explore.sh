@@ -21,9 +21,9 @@ histories=${1:-20000} seed=${2:-1}
 [[ $seed =~ ^[0-9]+$ ]] || die "\"$seed\" is not a seed"
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/entra-explore-XXXXXX")
-pids=()
+pids=() teller=
 cleanup() {
-	kill ${pids[@]+"${pids[@]}"} 2>/dev/null || true
+	kill ${teller:+"$teller"} ${pids[@]+"${pids[@]}"} 2>/dev/null || true
 	rm -rf "$work"
 }
 trap cleanup EXIT
@@ -36,20 +36,31 @@ processors=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 [ "$processors" -le "$histories" ] || processors=$histories
 say "$histories histories from seed $seed, on $processors processors"
 started=$SECONDS
+tell() { # how far all of them are, every half minute
+	local nap
+	trap 'kill "$nap"; exit' TERM
+	while sleep 30 & nap=$! && wait "$nap"; do
+		say "[$((SECONDS - started)) s] $(awk '/^played / { n[FILENAME] = $2 }
+			END { for (f in n) all += n[f]; print all + 0 }' "$work"/*.out) histories"
+	done
+}
 cd "$root"
 for ((i = 0; i < processors; i++)); do # each plays every so-manieth seed
 	"$work/explore" -test.run '^TestExplore$' -test.timeout 0 \
 		-explore.histories $(((histories - i + processors - 1) / processors)) \
-		-explore.seed $((seed + i)) -explore.step "$processors" >"$work/$i.out" 2>&1 &
+		-explore.seed $((seed + i)) -explore.step "$processors" -explore.tell 500 >"$work/$i.out" 2>&1 &
 	pids+=($!)
 done
+tell &
+teller=$!
 failed=0
 for i in "${!pids[@]}"; do
 	if ! wait "${pids[$i]}"; then
 		failed=$((failed + 1))
-		cat "$work/$i.out"
+		sed '/^played /d' "$work/$i.out"
 	fi
 done
-pids=()
+kill "$teller" 2>/dev/null || true
+pids=() teller=
 say "$histories histories in $((SECONDS - started)) s, $failed of $processors processes found something"
 [ "$failed" -eq 0 ]
