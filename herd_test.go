@@ -250,7 +250,7 @@ func testThrottledHerd(t *testing.T) {
 	if most := 64 + 8; a.most > most {
 		t.Errorf("%d calls at once, want %d at most", a.most, most)
 	}
-	if longest > 26*time.Second {
+	if longest > 19*time.Second {
 		t.Errorf("a reader waited for %s", longest)
 	}
 	for second, readers := range leave {

@@ -112,7 +112,7 @@ func storedConfigFields() map[string]*framework.FieldSchema {
 		"background_refresh": field(framework.TypeBool, "Refresh tokens in use ahead of their expiry "+
 			"and keep idle accounts alive."),
 		"max_concurrent_refreshes": field(framework.TypeInt, "Ceiling for background calls to Entra "+
-			"from this mount: 1 to 256. Readers start at most 64 beside them."),
+			"from this mount: 1 to 256. All calls at once, readers' too, are at most 64 more."),
 		"cache_size": field(framework.TypeInt, "How many accounts each node keeps in memory, those read "+
 			"last: 1 to 1000000, at some 4.5 KiB each. 0 is as many as fit 64 MiB. A read of any other "+
 			"costs a read of Vault's storage."),

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// accountsInUse is how many of a mount's accounts are read: as many as the engine
-// keeps in memory many times over.
+// accountsInUse is how many of a mount's accounts are read: the engine keeps many times as many
+// in memory.
 const accountsInUse = 1000
 
 // sized is a mount of the scale table.

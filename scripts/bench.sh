@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MPL-2.0
 #
-# Measures the engine on a real Vault: reads of fresh tokens against a constant
-# plugin and KV, refresh storms, background refreshes, and up to 100,000 accounts.
-# Each target stands beside its figure. docs/performance.md explains the figures.
+# Measures the engine on a real Vault: reads of fresh tokens against two baseline plugins
+# and KV, refresh storms, an outage, background refreshes, and up to 100,000 accounts. Each
+# target stands beside its figure. docs/performance.md explains the figures.
 #
 # usage: scripts/bench.sh [--quick] [--check] [--idle TIME] [--only SECTIONS] [--profile DIR]
 #
-#   --quick   two minutes, with at most 10,000 accounts
+#   --quick   two minutes, with at most 10,000 accounts, 500 in the outage
 #   --check   fail if a target is missed
-#   --idle    how long the idle CPU is watched, such as 10s; 1m by default
+#   --idle    how long the idle CPU is watched, such as 10s; 1m by default, 5s with --quick
 #   --only    some of throughput,storm,outage,background,scale
 #   --profile writes CPU and heap profiles of the engine under reads to DIR
 

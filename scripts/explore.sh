@@ -30,7 +30,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 go test -C "$root" -c -o "$work/explore" .
-say "is a seed one history?"
+say "does a seed give the same history twice?"
 (cd "$root" && "$work/explore" -test.run '^TestExploreIsReproducible$' -explore.histories 20000)
 processors=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 [ "$processors" -le "$histories" ] || processors=$histories
@@ -45,7 +45,7 @@ tell() { # how far all of them are, every half minute
 	done
 }
 cd "$root"
-for ((i = 0; i < processors; i++)); do # each plays every so-manieth seed
+for ((i = 0; i < processors; i++)); do # each plays every nth seed, n being their number
 	"$work/explore" -test.run '^TestExplore$' -test.timeout 0 \
 		-explore.histories $(((histories - i + processors - 1) / processors)) \
 		-explore.seed $((seed + i)) -explore.step "$processors" -explore.tell 500 >"$work/$i.out" 2>&1 &

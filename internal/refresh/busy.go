@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// patience is how long a caller waits for the turn of its refresh at most: many HTTP clients
-	// give up after 30 s and learn nothing. patienceValid is that of one whom the cached token
-	// can be served.
-	patience      = 25 * time.Second
+	// patience is how long a caller waits for the turn of its refresh at most: Vault's client
+	// asks three times and gives up after a minute, and would not tell its user why.
+	// patienceValid is that of one to whom the cached token can be served.
+	patience      = 18 * time.Second
 	patienceValid = time.Second
 
 	// patienceSpread is how much earlier some leave: thousands who came together do not leave
 	// together, which would keep the machine from the calls.
-	patienceSpread = 10 * time.Second
+	patienceSpread = 6 * time.Second
 
 	// adviceMin and adviceMax bound when a caller is told to come back.
 	adviceMin, adviceMax = time.Second, 5 * time.Minute

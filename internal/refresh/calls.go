@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// readerCalls is how many calls to Entra readers have under way at once, beside the
-	// max_concurrent_refreshes of the background.
+	// readerCalls is how many calls to Entra are under way at once beside the
+	// max_concurrent_refreshes that the background may have.
 	readerCalls = 64
 
 	// turnLimit is how long a refresh keeps its place: longer than the callers who asked for
@@ -190,7 +190,7 @@ func (c *calls) closedUntil() time.Time {
 	return c.pace.closedUntil
 }
 
-// forget drops what is known of Entra's limits: they were another registration's.
+// forget drops what is known of Entra's limits: they may be another registration's.
 func (c *calls) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -26,7 +26,7 @@ const (
 	paceCut = 0.75
 
 	// paceGrowth says how the pace grows: by 2 to the square of the time in this unit. It is
-	// below what has worked for a minute, twice that after 2.6 and ten times after 4.8.
+	// below what has worked for a minute, twice that after 2.7 and ten times after 4.7.
 	paceGrowth = 150 * time.Second
 
 	// probeLimit is how long the one call after a Retry-After keeps the others waiting.
