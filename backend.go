@@ -73,7 +73,7 @@ func newBackend(ctx context.Context, conf *logical.BackendConfig, transport http
 	}
 	entries := store.New(conf.StorageView)
 	b := &backend{node: &lifecycle.Node{SystemView: conf.System}, work: lifecycle.NewWork()}
-	b.config = config.NewStore(entries, transport)
+	b.config = config.NewStore(entries, b.work, transport)
 	b.accounts = account.NewStore(entries, b.config.Roles, b.work, log)
 	b.signIns = signin.New(b.config, b.accounts, b.work, log)
 	b.refreshes = refresh.New(b.config, b.accounts, b.node, b.work, log)

@@ -115,6 +115,14 @@ func (m *mount) restart() {
 	m.start()
 }
 
+// periodic is what Vault calls about once a minute.
+func (m *mount) periodic() {
+	m.t.Helper()
+	if err := m.b.periodic(context.Background(), &logical.Request{Storage: m.storage}); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
 // do sends one request as Vault's core does, existence check included, and holds
 // every answer to the operation's response schema.
 func (m *mount) do(ctx context.Context, op logical.Operation, path string, data map[string]any) (*logical.Response, error) {

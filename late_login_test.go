@@ -266,9 +266,7 @@ func testLoginAcrossAFailover(t *testing.T) {
 		consts.ReplicationPerformanceSecondary, consts.ReplicationPerformanceDisabled,
 	} {
 		m.system.setState(state)
-		if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
-			t.Fatal(err)
-		}
+		m.periodic()
 		synctest.Wait()
 	}
 	close(resume)

@@ -469,3 +469,75 @@ func TestInvalidatedConfigEndsWhatFailed(t *testing.T) {
 	m.b.InvalidateKey(context.Background(), "config")
 	m.mustRead("token/alice")
 }
+
+// TestLateSuccessOfTheOldRegistration: it ends nothing that the new one is told.
+func TestLateSuccessOfTheOldRegistration(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	m.login("alice", "alice")
+	m.login("bob", "bob")
+	letGo := m.inFlight("alice")
+	m.mustWrite("config", map[string]any{"client_secret": "wrong"})
+	resp, err := m.readDue("bob")
+	wantProblem(t, resp, err, 502, "client_rejected: ")
+	if resp, err := letGo(); err != nil || resp.IsError() {
+		t.Fatalf("alice: %s", describe(resp, err))
+	}
+	if shown := m.mustRead("config")["client_error"].(map[string]any); len(shown) == 0 {
+		t.Error("the registration is refused, and client_error is empty")
+	}
+}
+
+// TestLateFailureOfADeletedAccount: what alice's refresh failed at is not told to bob, who has
+// signed in to a new account of the same name meanwhile.
+func TestLateFailureOfADeletedAccount(t *testing.T) {
+	t.Parallel()
+	m := withRoles(t, entratest.Options{})
+	m.loginWith("svc", "alice", map[string]any{"roles": "mail"})
+	letGo := m.hangRefresh("svc/mail", entratest.Fault{AADSTS: 70011})
+	m.mustDo(logical.DeleteOperation, "account/svc", nil)
+	m.loginWith("svc", "bob", map[string]any{"roles": "mail"})
+	if resp, err := letGo(); err == nil && !resp.IsError() {
+		t.Fatal("alice has a token")
+	}
+	if shown := m.mustRead("account/svc")["last_error"].(map[string]any); len(shown) != 0 {
+		t.Errorf("bob's account shows %v", shown)
+	}
+	if resp, err := m.read("token/svc/mail"); err != nil || resp.IsError() {
+		t.Errorf("bob is told %s", describe(resp, err))
+	}
+}
+
+// TestLateNoConfig: a job of the background that hears late that there is no config does not
+// take its account off a schedule that a config write has made anew.
+func TestLateNoConfig(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testLateNoConfig)
+}
+
+func testLateNoConfig(t *testing.T) {
+	keptAlive := map[string]any{"keepalive_interval": "24h"}
+	m := newConfiguredMount(t, entratest.Options{}, keptAlive)
+	m.login("alice", "alice")
+	synctest.Wait()
+	resume := make(chan struct{})
+	var reads atomic.Int64 // of the config that is gone: first the build's, then the job's
+	m.storage.failOn(func(op, key string) error {
+		if op == "got" && key == "config" && reads.Add(1) == 2 {
+			<-resume
+		}
+		return nil
+	})
+	m.mustDo(logical.DeleteOperation, "config", nil)
+	synctest.Wait()
+	if reads.Load() != 2 {
+		t.Fatalf("the config was read %d times", reads.Load())
+	}
+	m.mustWrite("config", m.config(keptAlive))
+	synctest.Wait()
+	close(resume)
+	time.Sleep(60 * 24 * time.Hour)
+	if m.refreshRequests() == 0 {
+		t.Error("alice was not kept alive for 60 days")
+	}
+}

@@ -189,9 +189,7 @@ func testDemotedDuringTheBuild(t *testing.T) {
 	m.start()
 	<-building
 	m.system.setState(consts.ReplicationPerformanceSecondary)
-	if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
-		t.Fatal(err)
-	}
+	m.periodic()
 	close(resume)
 	synctest.Wait()
 	if names, complete := m.b.accounts.Index.Names(); complete {
@@ -343,9 +341,7 @@ func testBuildOnADemotedNode(t *testing.T) {
 	<-hung
 	become := func(state consts.ReplicationState) {
 		m.system.setState(state)
-		if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
-			t.Fatal(err)
-		}
+		m.periodic()
 		synctest.Wait()
 	}
 	become(consts.ReplicationPerformanceSecondary)
@@ -358,5 +354,52 @@ func testBuildOnADemotedNode(t *testing.T) {
 	become(consts.ReplicationPerformanceDisabled)
 	if names, complete := m.b.accounts.Index.Names(); len(names) != 0 || !complete {
 		t.Errorf("the index has %q, complete: %v", names, complete)
+	}
+}
+
+// TestConfigWriteThatFailedAndHappened: the mount goes on with the config that is stored, also
+// where storage takes it after it has reported a failure.
+func TestConfigWriteThatFailedAndHappened(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]time.Duration{"at once": 0, "a second later": time.Second} {
+		inBubble(t, name, func(t *testing.T) { testConfigWriteThatFailedAndHappened(t, late) })
+	}
+}
+
+func testConfigWriteThatFailedAndHappened(t *testing.T, late time.Duration) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.mustRead("config")
+	before, err := m.storage.Get(context.Background(), "config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.storage.failOn(func(op, key string) error {
+		if op == "stored" && key == "config" {
+			return errStorage
+		}
+		return nil
+	})
+	if _, err := m.write("config", map[string]any{"scopes": "Mail.Read"}); err == nil {
+		t.Fatal("it succeeded")
+	}
+	m.storage.failOn(nil)
+	after, err := m.storage.Get(context.Background(), "config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if late > 0 {
+		if err := m.storage.Put(context.Background(), before); err != nil {
+			t.Fatal(err)
+		}
+		m.login("early", "alice") // the config is read
+		time.Sleep(late)
+		if err := m.storage.Put(context.Background(), after); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+	}
+	m.login("alice", "alice")
+	if got := m.mustRead("token/alice")["scope"]; !strings.Contains(got.(string), "Mail.Read") {
+		t.Errorf("Mail.Read is stored, and a new account has %v", got)
 	}
 }

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"testing"
 
 	"github.com/hashicorp/vault/sdk/helper/consts"
@@ -44,9 +43,7 @@ func TestRoleChangeTakesEffect(t *testing.T) {
 		t.Errorf("a secondary started a login: %v", err)
 	}
 	m.system.setState(consts.ReplicationPerformanceDisabled)
-	if err := m.b.periodic(context.Background(), &logical.Request{}); err != nil {
-		t.Fatal(err)
-	}
+	m.periodic()
 	m.mustWrite("login/alice", nil)
 }
 

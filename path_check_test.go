@@ -504,7 +504,7 @@ func TestCheckIsNoRead(t *testing.T) {
 		t.Errorf("ten checks made %d storage calls", n)
 	}
 	e, err := m.b.accounts.Get(context.Background(), "alice")
-	if err != nil || !e.Tokens[""].FirstRead() {
+	if err != nil || !e.Tokens[""].FirstRead(1) {
 		t.Errorf("a check counts as a read (%v)", err)
 	}
 }

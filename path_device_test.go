@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -193,4 +194,55 @@ func testDeviceAccountDeleted(t *testing.T) {
 	if keys := m.storage.keys(t); len(keys) != 1 {
 		t.Errorf("stored: %q", keys)
 	}
+}
+
+// TestDeviceWhoseWriteFails: one failed write does not lose a sign-in whose code is spent.
+func TestDeviceWhoseWriteFails(t *testing.T) {
+	t.Parallel()
+	for _, when := range []string{"put", "stored"} {
+		inBubble(t, when, func(t *testing.T) {
+			m := deviceMount(t, entratest.Options{})
+			code := m.mustWrite("device/alice", nil)["user_code"].(string)
+			var once atomic.Bool
+			m.storage.failOn(func(op, key string) error {
+				if op == when && key == "account/alice" && once.CompareAndSwap(false, true) {
+					return errStorage
+				}
+				return nil
+			})
+			if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
+				t.Fatal(err)
+			}
+			m.awaitLogin("alice", account.LoginSucceeded)
+			if !once.Load() {
+				t.Error("no write failed")
+			}
+			time.Sleep(time.Second) // a write that failed and happened is made once more
+			if pending := m.entry("alice").PendingLogins; len(pending) != 0 {
+				t.Errorf("%v are pending", pending)
+			}
+			m.wantLogins(0)
+		})
+	}
+}
+
+// TestDeviceOfADisabledAccount: a device code waits for an account that is enabled again.
+func TestDeviceOfADisabledAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testDeviceOfADisabledAccount)
+}
+
+func testDeviceOfADisabledAccount(t *testing.T) {
+	m := deviceMount(t, entratest.Options{})
+	code := m.mustWrite("device/alice", nil)["user_code"].(string)
+	m.mustWrite("account/alice", map[string]any{"disabled": true})
+	if err := m.sim.ApproveDevice(context.Background(), code, "alice"); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(10 * time.Second)
+	if m.entry("alice").SignedIn() {
+		t.Fatal("somebody has signed in to a disabled account")
+	}
+	m.mustWrite("account/alice", map[string]any{"disabled": false})
+	m.awaitLogin("alice", account.LoginSucceeded)
 }

@@ -647,3 +647,54 @@ func TestManyAccountsInParallel(t *testing.T) {
 	close(gate)
 	reads.Wait()
 }
+
+// TestOneAccountsCalls: the calls of one account are one after the other, and each in its turn:
+// none comes within a Retry-After that the one before was told.
+func TestOneAccountsCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testOneAccountsCalls)
+}
+
+func testOneAccountsCalls(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	m.login("alice", "alice")
+	m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "60", Delay: 200 * time.Millisecond})
+	var readers sync.WaitGroup
+	for i := range 40 {
+		role := fmt.Sprint("r", i)
+		m.mustWrite("roles/"+role, map[string]any{"scopes": "Mail.Read"})
+		readers.Go(func() { _, _ = m.read("token/alice/" + role) })
+	}
+	readers.Wait()
+	if n := m.refreshRequests(); n != 1 {
+		t.Errorf("%d calls, and the first was told to wait for 60 s", n)
+	}
+}
+
+// TestOneAccountHoldsNobodyUp: as many refreshes of one account as anybody may ask for leave the
+// other accounts their turns.
+func TestOneAccountHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testOneAccountHoldsNobodyUp)
+}
+
+func testOneAccountHoldsNobodyUp(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	m.login("bob", "bob")
+	m.expire("bob")
+	ofAlice := entratest.Match{User: "alice"}
+	m.refreshFault(entratest.Fault{Match: ofAlice, Delay: 300 * time.Millisecond})
+	var forced sync.WaitGroup
+	for i := range 250 {
+		claims := fmt.Sprintf(`{"access_token":{"c%d":null}}`, i)
+		forced.Go(func() { _, _ = m.write("refresh/alice", map[string]any{"claims": claims}) })
+	}
+	time.Sleep(time.Second)
+	begun := time.Now()
+	resp, err := m.read("token/bob")
+	if took := time.Since(begun); err != nil || resp.IsError() || took > time.Second {
+		t.Errorf("bob waits for %s: %s", took, describe(resp, err))
+	}
+	forced.Wait()
+}

@@ -192,9 +192,7 @@ func testBackgroundOnStandby(t *testing.T) {
 	requestsIn := func(d time.Duration) int {
 		t.Helper()
 		m.sim.ResetCounts()
-		if err := m.b.periodic(context.Background(), &logical.Request{Storage: m.storage}); err != nil {
-			t.Fatal(err)
-		}
+		m.periodic()
 		time.Sleep(d)
 		return m.refreshRequests()
 	}
@@ -479,5 +477,34 @@ func testListFromIndex(t *testing.T) {
 	m.mustDo(logical.DeleteOperation, "account/alice", nil)
 	if resp, info = list(); len(resp.Data["keys"].([]string)) != 2 || info["alice"] != nil {
 		t.Errorf("after a delete the list is %v", resp.Data)
+	}
+}
+
+// TestReadBeforeThePromotion: a token that somebody read while this node was a standby, or in its
+// last term, is in use for the node that has become active.
+func TestReadBeforeThePromotion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testReadBeforeThePromotion)
+}
+
+func testReadBeforeThePromotion(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{})
+	m.login("alice", "alice")
+	for _, term := range []string{"first", "second"} {
+		m.mustRead("token/alice")
+		m.system.setState(consts.ReplicationPerformanceStandby)
+		m.periodic()
+		m.mustRead("token/alice") // the standby serves it
+		m.system.setState(consts.ReplicationPerformanceDisabled)
+		m.periodic()
+		token := m.entry("alice").Tokens[""]
+		until := token.ServedUntil(10*time.Minute, 0).Add(-time.Second)
+		for time.Now().Before(until) {
+			m.mustRead("token/alice")
+			time.Sleep(min(time.Minute, time.Until(until)))
+		}
+		if m.entry("alice").Tokens[""].AccessToken == token.AccessToken {
+			t.Errorf("in its %s term it is not refreshed ahead of its expiry", term)
+		}
 	}
 }

@@ -46,8 +46,9 @@ func benchText(length int) string {
 
 func benchStore() *Store {
 	entries := store.New(&logical.InmemStorage{})
-	roles := config.NewStore(entries, nil).Roles
-	return NewStore(entries, roles, lifecycle.NewWork(), hclog.NewNullLogger())
+	work := lifecycle.NewWork()
+	roles := config.NewStore(entries, work, nil).Roles
+	return NewStore(entries, roles, work, hclog.NewNullLogger())
 }
 
 // BenchmarkEntry measures what a read that misses the cache pays for the entry, and

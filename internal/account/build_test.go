@@ -51,8 +51,9 @@ func TestBuildMakesRoom(t *testing.T) {
 				ctx, accounts := t.Context(), 4*buildPart
 				storage := &slowStorage{}
 				entries := store.New(storage)
-				roles := config.NewStore(entries, nil).Roles
-				s := NewStore(entries, roles, lifecycle.NewWork(), hclog.NewNullLogger())
+				work := lifecycle.NewWork()
+				roles := config.NewStore(entries, work, nil).Roles
+				s := NewStore(entries, roles, work, hclog.NewNullLogger())
 				for i := range accounts {
 					if _, err := s.write(ctx, fmt.Sprintf("a%d", i), NewEntry(time.Now()), 0); err != nil {
 						t.Fatal(err)
@@ -71,7 +72,10 @@ func TestBuildMakesRoom(t *testing.T) {
 				}
 				time.Sleep(time.Second)
 				var found atomic.Int64
-				n, err := s.BuildIndex(ctx, func(string, *Entry) {
+				n, err := s.BuildIndex(ctx, func(_ string, _ *Entry, note func() bool) {
+					if !note() {
+						t.Error("nobody has written meanwhile")
+					}
 					if found.Add(1) == 2*buildPart { // by now it has seen who reads
 						storage.most.Store(0)
 					}

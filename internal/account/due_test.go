@@ -39,7 +39,7 @@ func TestKeepaliveAt(t *testing.T) {
 		cfg := config.NewEntry()
 		cfg.KeepaliveInterval, cfg.KeepaliveMax = test.interval, test.max
 		e := testEntry(now, nil)
-		at := e.KeepaliveAt(cfg, now.Add(-test.lastRead), 0)
+		at := e.KeepaliveAt(cfg, now.Add(-test.lastRead), 0, now)
 		switch {
 		case test.want == 0 && !at.IsZero():
 			t.Errorf("%s: kept alive at %s", name, at)
@@ -48,10 +48,14 @@ func TestKeepaliveAt(t *testing.T) {
 		}
 	}
 	cfg := config.NewEntry()
-	if got := testEntry(now, nil).KeepaliveAt(cfg, now, 1).Sub(testEntry(now, nil).RefreshTokenTime); got < 21*time.Hour+35*time.Minute || got > 21*time.Hour+37*time.Minute {
+	early := testEntry(now, func(e *Entry) { e.RefreshTokenTime = now.Add(1000 * day) })
+	if at := early.KeepaliveAt(cfg, now, 0, now); !at.Equal(now) {
+		t.Errorf("with a time from a clock that was ahead it is kept alive at %s", at)
+	}
+	if got := testEntry(now, nil).KeepaliveAt(cfg, now, 1, now).Sub(testEntry(now, nil).RefreshTokenTime); got < 21*time.Hour+35*time.Minute || got > 21*time.Hour+37*time.Minute {
 		t.Errorf("with all jitter after %s, want 21h36m", got)
 	}
-	if at := NewEntry(now).KeepaliveAt(cfg, now, 0); !at.IsZero() {
+	if at := NewEntry(now).KeepaliveAt(cfg, now, 0, now); !at.IsZero() {
 		t.Error("an account that never signed in is kept alive")
 	}
 }

@@ -24,8 +24,15 @@ const StoragePrefix = "account/"
 // (refresh-tokens, "Token lifetime").
 const inactivityLimit = 90 * 24 * time.Hour
 
-// MaxRoles is how many roles one account can have: its tokens are in one storage entry.
-const MaxRoles = 64
+const (
+	// MaxRoles is how many roles one account can have: its tokens are in one storage entry.
+	MaxRoles = 64
+
+	// maxRoleTokens is how many bytes the tokens of all roles of an account have together. One
+	// storage entry has 512 KiB at most with Consul, and 1 MiB with Raft (Vault's documentation,
+	// "Limits and maximums").
+	maxRoleTokens = 256 << 10
+)
 
 // Entry is one account: who signed in, and the tokens kept for that user. An entry
 // that has been read is never changed in place: transitions work on a copy of their
@@ -165,14 +172,37 @@ func (e *Entry) NoteRead(at time.Time) {
 func (e *Entry) prune(gone func(role string) bool, now time.Time) {
 	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), gone)
 	for role, t := range e.Tokens {
-		if role != "" && (gone(role) || !now.Before(t.Expiry)) {
+		if role != "" && (t == nil || gone(role) || !now.Before(t.Expiry)) {
 			delete(e.Tokens, role)
 		}
 	}
 	for role, r := range e.TokenErrors {
-		if role != "" && (gone(role) || !r.Stands(now)) {
+		if role != "" && (r == nil || gone(role) || !r.Stands(now)) {
 			delete(e.TokenErrors, role)
 		}
+	}
+	e.bound()
+}
+
+// bound keeps the entry smaller than what storage takes: it must be possible to disable it. It
+// drops the roles' tokens that end first and the oldest refusals; both can be had again.
+func (e *Entry) bound() {
+	size := 0
+	roles := slices.DeleteFunc(slices.Collect(maps.Keys(e.Tokens)), func(role string) bool { return role == "" })
+	slices.SortFunc(roles, func(a, b string) int { return e.Tokens[b].Expiry.Compare(e.Tokens[a].Expiry) })
+	for _, role := range roles {
+		if size += len(e.Tokens[role].AccessToken); size > maxRoleTokens {
+			delete(e.Tokens, role)
+		}
+	}
+	for len(e.TokenErrors) > MaxRoles {
+		oldest := ""
+		for role, r := range e.TokenErrors {
+			if role != "" && (oldest == "" || r.Time.Before(e.TokenErrors[oldest].Time)) {
+				oldest = role
+			}
+		}
+		delete(e.TokenErrors, oldest)
 	}
 }
 
@@ -247,13 +277,17 @@ func (e *Entry) RequestedScopes(scopes []string, cfg *config.Entry) []string {
 
 // KeepaliveAt is when the refresh token is used so that it does not end of
 // inactivity, within the last tenth of the interval; zero if it is left alone.
-// lastRead is what is known of the account's readers. jitter is 0 to 1.
-func (e *Entry) KeepaliveAt(cfg *config.Entry, lastRead time.Time, jitter float64) time.Time {
+// lastRead is what is known of the account's readers. jitter is 0 to 1. A time from a clock that
+// was ahead says nothing: it is used at once.
+func (e *Entry) KeepaliveAt(cfg *config.Entry, lastRead time.Time, jitter float64, now time.Time) time.Time {
 	if cfg.KeepaliveInterval == 0 || !e.SignedIn() {
 		return time.Time{}
 	}
 	early := time.Duration(jitter * float64(cfg.KeepaliveInterval/10))
 	at := e.RefreshTokenTime.Add(cfg.KeepaliveInterval - early)
+	if e.RefreshTokenTime.After(now.Add(ClockSkew)) {
+		at = now
+	}
 	if cfg.KeepaliveMax > 0 && at.After(lastRead.Add(cfg.KeepaliveMax)) {
 		return time.Time{}
 	}

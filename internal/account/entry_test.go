@@ -3,6 +3,7 @@
 package account
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -193,5 +194,40 @@ func TestIdleExpiry(t *testing.T) {
 	}
 	if got := NewEntry(now).IdleExpiry(); !got.IsZero() {
 		t.Errorf("an account that never signed in idles until %s", got)
+	}
+}
+
+// TestEntryIsBounded: an entry stays smaller than what storage takes, whatever its roles bring. The
+// default token stays, and of the roles' tokens and refusals the latest.
+func TestEntryIsBounded(t *testing.T) {
+	s, e, now := benchStore(), benchEntry(), time.Now()
+	for i := range 300 {
+		role := fmt.Sprintf("role-%03d", i)
+		e.Refused(role, &RefreshError{
+			Class: entra.ClassResource, Message: benchText(500), Time: now.Add(time.Duration(i) * time.Second),
+		})
+		if i < MaxRoles {
+			e.Tokens[role] = &CachedToken{
+				AccessToken: entra.Secret(benchText(16 << 10)), ObtainedAt: now,
+				Expiry: now.Add(time.Hour + time.Duration(i)*time.Second),
+			}
+		}
+		e.prune(func(string) bool { return false }, now)
+	}
+	if _, err := s.write(t.Context(), "alice", e, 0); err != nil {
+		t.Fatal(err)
+	}
+	kept, found := s.cache.Get("alice")
+	if !found {
+		t.Fatal("it is not cached")
+	}
+	if size := kept.StoredSize(); size > 512<<10 {
+		t.Errorf("the entry has %d bytes", size)
+	}
+	if e.Tokens[""] == nil || e.Tokens["role-063"] == nil || e.Tokens["role-000"] != nil {
+		t.Errorf("%d tokens are left", len(e.Tokens))
+	}
+	if e.TokenErrors["role-299"] == nil || e.TokenErrors["role-000"] != nil {
+		t.Errorf("%d refusals are left", len(e.TokenErrors))
 	}
 }

@@ -305,9 +305,11 @@ func (s *Store) Invalidate(name string) {
 	}
 }
 
-// BuildIndex reads every account once and completes the index. found is called for
-// each account that was not written meanwhile, from several goroutines.
-func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (accounts int, err error) {
+// BuildIndex reads every account once and completes the index. found is called for each, from
+// several goroutines. It calls note, which notes the account in the index and reports whether it
+// is still as it was read: where found holds a lock of OnChange meanwhile, a change comes before
+// both or after both.
+func (s *Store) BuildIndex(ctx context.Context, found func(name string, e *Entry, note func() bool)) (accounts int, err error) {
 	build := s.Index.beginBuild()
 	defer func() { s.Index.endBuild(build, err == nil) }()
 	names, err := s.List(ctx)
@@ -330,7 +332,7 @@ func (s *Store) BuildIndex(ctx context.Context, found func(string, *Entry)) (acc
 
 // buildPart is BuildIndex for some of the names, so many at a time: most of a read is waiting for
 // Vault.
-func (s *Store) buildPart(ctx context.Context, build uint64, names []string, limit int, found func(string, *Entry)) error {
+func (s *Store) buildPart(ctx context.Context, build uint64, names []string, limit int, found func(string, *Entry, func() bool)) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(limit)
 	for _, name := range names {
@@ -350,8 +352,8 @@ func (s *Store) buildPart(ctx context.Context, build uint64, names []string, lim
 				}
 			case err != nil:
 				return err
-			case e != nil && s.Index.found(build, name, e):
-				found(name, e)
+			case e != nil:
+				found(name, e, func() bool { return s.Index.found(build, name, e) })
 			}
 			return nil
 		})

@@ -31,7 +31,7 @@ type CachedToken struct {
 	// it does not say.
 	RefreshAfter time.Time `json:"refresh_after"`
 
-	wasRead atomic.Bool // since it was obtained, on this node
+	readIn atomic.Uint64 // the latest term in which it was read, see FirstRead
 }
 
 func newCachedToken(t *entra.Tokens, scopes []string) *CachedToken {
@@ -56,10 +56,10 @@ func (e *Entry) Token(role string, scopes []string) *CachedToken {
 	return t
 }
 
-// FirstRead notes that somebody is served the token and reports whether nobody was
-// before, on this node. Any other time it costs one load.
-func (t *CachedToken) FirstRead() bool {
-	return !t.wasRead.Load() && t.wasRead.CompareAndSwap(false, true)
+// FirstRead notes that somebody is served the token and reports whether nobody was before in this
+// term of the node, a number above 0. Any other time it costs one load.
+func (t *CachedToken) FirstRead(term uint64) bool {
+	return t.readIn.Load() != term && t.readIn.Swap(term) != term
 }
 
 // Life is the token's whole lifetime.

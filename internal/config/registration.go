@@ -8,11 +8,16 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"vault-plugin-secrets-entra/internal/entra"
+	"vault-plugin-secrets-entra/internal/lifecycle"
 	"vault-plugin-secrets-entra/internal/problem"
 	"vault-plugin-secrets-entra/internal/store"
 )
+
+// lookAgainAfter is how long after a write that failed it is looked at what is stored.
+const lookAgainAfter = 5 * time.Second
 
 // Registration is the app registration as of one config write: the stored config
 // and the client made from it. It does not change.
@@ -38,6 +43,7 @@ type Store struct {
 	OnLoad func(*Entry)
 
 	entries   *store.Entries
+	work      *lifecycle.Work
 	transport http.RoundTripper // of the client; nil is its own
 	writing   sync.Mutex        // one config write at a time; no reader takes it
 	current   atomic.Pointer[Registration]
@@ -48,12 +54,13 @@ type Store struct {
 
 // NewStore returns the config of a mount. transport carries what is sent to Entra;
 // nil is a pooled transport of the client's own.
-func NewStore(entries *store.Entries, transport http.RoundTripper) *Store {
+func NewStore(entries *store.Entries, work *lifecycle.Work, transport http.RoundTripper) *Store {
 	return &Store{
 		Roles:     newRoles(entries),
 		OnChange:  func() {},
 		OnLoad:    func(*Entry) {},
 		entries:   entries,
+		work:      work,
 		transport: transport,
 	}
 }
@@ -142,27 +149,30 @@ func (s *Store) Write(ctx context.Context, verify bool, change func(*Entry) erro
 			return err
 		}
 	}
-	if err := s.entries.Write(ctx, StorageKey, entry); err != nil {
-		return err
-	}
-	s.changed()
-	return nil
+	return s.changed(s.entries.Write(ctx, StorageKey, entry))
 }
 
 // Delete removes the config. Accounts stay.
 func (s *Store) Delete(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	if err := s.entries.Delete(ctx, StorageKey); err != nil {
-		return err
-	}
-	s.changed()
-	return nil
+	return s.changed(s.entries.Delete(ctx, StorageKey))
 }
 
-func (s *Store) changed() {
+// changed is what follows a write. One that failed may have happened, and may happen yet: what is
+// stored counts, now and after a while.
+func (s *Store) changed(failed error) error {
 	s.Drop()
 	s.OnChange()
+	if failed != nil {
+		s.work.Go(func() {
+			if s.work.Sleep(context.Background(), lookAgainAfter) {
+				s.Drop()
+				s.OnChange()
+			}
+		})
+	}
+	return failed
 }
 
 func (s *Store) client(entry *Entry) (*entra.Client, error) {

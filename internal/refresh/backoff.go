@@ -46,7 +46,12 @@ type attempt struct {
 	until   time.Time // nothing is tried before
 
 	forcedAt   time.Time // when a forced refresh last worked
-	generation string    // of the account that it worked for
+	generation string    // of the account that it failed or worked for
+}
+
+// failed reports whether a, which may be nil, is a failure of the account of that generation.
+func (a *attempt) failed(generation string) bool {
+	return a != nil && a.failure != nil && a.generation == generation
 }
 
 func newBackoff(generation func() uint64) *backoff {
@@ -55,23 +60,24 @@ func newBackoff(generation func() uint64) *backoff {
 
 // again is the failure that follows a, nil for the first. Retry-After counts where
 // there is one, else the wait doubles.
-func (a *attempt) again(failure *account.RefreshError, retryAfter time.Duration) *attempt {
-	next := &attempt{failure: failure, since: failure.Time}
-	if a != nil && a.failure != nil {
+func (a *attempt) again(f failure) *attempt {
+	next := &attempt{failure: f.RefreshError, since: f.Time, generation: f.account}
+	if a.failed(f.account) {
 		next.since, next.inARow = a.since, a.inARow
 	}
 	next.inARow++
-	wait := retryAfter
+	wait := f.retryAfter
 	if wait <= 0 {
 		wait = min(backoffMin<<min(next.inARow-1, 10), backoffMax)
 	}
-	next.until = failure.Time.Add(wait)
+	next.until = f.Time.Add(wait)
 	return next
 }
 
 // failure is one failed refresh, under a registration.
 type failure struct {
 	*account.RefreshError
+	account    string        // its generation; "" where the failure is the mount's
 	retryAfter time.Duration // 0: Entra did not say
 	generation uint64        // of the registration
 	noAnswer   bool          // from anybody who could have an opinion
@@ -88,7 +94,7 @@ func (b *backoff) note(key backoffKey, f failure) {
 		return
 	}
 	b.prune(f.Time)
-	b.attempts[key] = b.attempts[key].again(f.RefreshError, f.retryAfter)
+	b.attempts[key] = b.attempts[key].again(f)
 }
 
 // noteMount remembers what a failure says about the mount as a whole. It reports
@@ -99,14 +105,15 @@ func (b *backoff) noteMount(f failure) (clientRejected bool) {
 	if f.generation != b.generation() {
 		return false
 	}
+	f.account = ""
 	switch {
 	case f.aboutClient:
 		clientRejected = b.client == nil || b.client.inARow == 0
-		b.client = b.client.again(f.RefreshError, f.retryAfter)
+		b.client = b.client.again(f)
 	case !f.noAnswer:
 		b.outage = nil
 	case b.outage == nil || !f.Time.Before(b.outage.until):
-		b.outage = b.outage.again(f.RefreshError, f.retryAfter)
+		b.outage = b.outage.again(f)
 	}
 	return clientRejected
 }
@@ -165,7 +172,7 @@ func (b *backoff) standing(e *account.Entry, key backoffKey, scopes []string, no
 	defer b.mu.Unlock()
 	for _, k := range []backoffKey{{key.account, key.role, ""}, key} {
 		a := b.attempts[k]
-		if a != nil && a.failure != nil && now.Before(a.until) && a.failure.IsFor(scopes) {
+		if a.failed(e.Generation) && now.Before(a.until) && a.failure.IsFor(scopes) {
 			return a.failure, a.until
 		}
 	}
@@ -202,7 +209,7 @@ func (b *backoff) notBefore(e *account.Entry, key backoffKey, scopes []string, p
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	a := b.attempts[key]
-	if a != nil && a.failure != nil && a.failure.Class == entra.ClassRequest && a.failure.IsFor(scopes) {
+	if a.failed(e.Generation) && a.failure.Class == entra.ClassRequest && a.failure.IsFor(scopes) {
 		until = later(until, a.failure.Time.Add(max(patience, backoffMax)))
 	}
 	return until, false
@@ -229,14 +236,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// last is the latest failure of any of the account's tokens that is still remembered,
-// nil if none.
-func (b *backoff) last(name string) *account.RefreshError {
+// last is the latest failure of any token of the account of that generation that is still
+// remembered, nil if none.
+func (b *backoff) last(name, generation string) *account.RefreshError {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var last *account.RefreshError
 	for key, a := range b.attempts {
-		if key.account != name || key.claims != "" || a.failure == nil {
+		if key.account != name || key.claims != "" || !a.failed(generation) {
 			continue
 		}
 		if last == nil || a.failure.Time.After(last.Time) {
@@ -247,10 +254,13 @@ func (b *backoff) last(name string) *account.RefreshError {
 }
 
 // succeeded ends the row of failures: the token's, and the mount's with it. It reports
-// whether there was one.
-func (b *backoff) succeeded(key backoffKey) (failed bool) {
+// whether there was one. What worked under another registration ends nothing.
+func (b *backoff) succeeded(key backoffKey, generation uint64) (failed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if generation != b.generation() {
+		return false
+	}
 	for _, k := range []backoffKey{key, {key.account, key.role, ""}} {
 		failed = failed || b.attempts[k] != nil && b.attempts[k].failure != nil
 		delete(b.attempts, k)
@@ -258,6 +268,15 @@ func (b *backoff) succeeded(key backoffKey) (failed bool) {
 	failed = failed || b.client != nil
 	b.client, b.outage = nil, nil
 	return failed
+}
+
+// forget drops what is remembered of one token, if it is of the account of that generation.
+func (b *backoff) forget(key backoffKey, generation string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.attempts[key]; a != nil && a.generation == generation {
+		delete(b.attempts, key)
+	}
 }
 
 func (b *backoff) forgetAccount(name string) {

@@ -13,14 +13,15 @@ import (
 // TestBackoffWaits: exponential from 5 s to 60 s, Retry-After where there is one.
 func TestBackoffWaits(t *testing.T) {
 	now := time.Now()
+	failed := &account.RefreshError{Time: now}
 	var a *attempt
 	for i, want := range []time.Duration{5, 10, 20, 40, 60, 60, 60} {
-		a = a.again(&account.RefreshError{Time: now}, 0)
+		a = a.again(failure{RefreshError: failed})
 		if got := a.until.Sub(now); got != want*time.Second {
 			t.Errorf("after failure %d: %s, want %ds", i+1, got, want)
 		}
 	}
-	if a = a.again(&account.RefreshError{Time: now}, 17*time.Minute); a.until.Sub(now) != 17*time.Minute {
+	if a = a.again(failure{RefreshError: failed, retryAfter: 17 * time.Minute}); a.until.Sub(now) != 17*time.Minute {
 		t.Errorf("Retry-After: %s", a.until.Sub(now))
 	}
 }
@@ -30,11 +31,11 @@ func TestBackoff(t *testing.T) {
 	now := time.Now()
 	generation := uint64(1)
 	b := newBackoff(func() uint64 { return generation })
+	e := account.NewEntry(now)
 	of := func(class entra.Class, aadsts int) failure {
 		return failure{RefreshError: &account.RefreshError{Class: class, Time: now, AADSTS: aadsts},
-			generation: 1, aboutClient: class == entra.ClassClient}
+			account: e.Generation, generation: 1, aboutClient: class == entra.ClassClient}
 	}
-	e := account.NewEntry(now)
 	blocked := func(name, role string, at time.Time) bool {
 		return b.blocked(e, TokenRequest{Account: name, Role: role}, true, at) != nil
 	}

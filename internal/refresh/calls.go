@@ -27,12 +27,12 @@ const (
 	retrySpread = 5 * time.Second
 )
 
-// calls lets calls to Entra begin in order of arrival: so many at once, and after Entra has
-// throttled at a pace that works.
+// calls lets calls to Entra begin in order of arrival: so many at once, one for each account, and
+// after Entra has throttled at a pace that works.
 type calls struct {
-	mu       sync.Mutex // guards the fields below; nothing is called under it
-	ceiling  int        // of calls under way, as of the latest config
-	underWay int
+	mu       sync.Mutex       // guards the fields below; nothing is called under it
+	ceiling  int              // of calls under way, as of the latest config
+	underWay map[string]bool  // by account
 	waiting  list.List        // of *turn, in order of arrival
 	byKey    map[string]*turn // those that wait
 	arrived  uint64           // counts turns that had to wait
@@ -43,34 +43,35 @@ type calls struct {
 
 // turn is the right to one call to Entra, with its one repetition.
 type turn struct {
-	calls  *calls
-	key    string
-	number uint64
-	place  *list.Element // nil: it does not wait
-	begun  time.Time
-	over   bool
-	came   chan error // gets nil when the call may begin
+	calls   *calls
+	account string
+	key     string
+	number  uint64
+	place   *list.Element // nil: it does not wait
+	begun   time.Time
+	over    bool
+	came    chan error // gets nil when the call may begin
 }
 
-func newCalls() *calls { return &calls{byKey: map[string]*turn{}} }
+func newCalls() *calls { return &calls{underWay: map[string]bool{}, byKey: map[string]*turn{}} }
 
-// take returns a turn at once if nothing stands against it, else nil.
-func (c *calls) take(ceiling int, now time.Time) *turn {
+// take returns a turn of the account at once if nothing stands against it, else nil.
+func (c *calls) take(account string, ceiling int, now time.Time) *turn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.ceiling = ceiling
-	if c.waiting.Len() > 0 || c.underWay >= c.ceiling || c.pace.wait(now) > 0 {
+	if c.waiting.Len() > 0 || !c.mayBegin(account) || c.pace.wait(now) > 0 {
 		return nil
 	}
-	t := &turn{calls: c}
+	t := &turn{calls: c, account: account}
 	c.begin(t, now)
 	return t
 }
 
-// await waits for a turn, as long as ctx and work allow. key is the refresh's, whose callers ask
-// busy for it meanwhile.
-func (c *calls) await(ctx context.Context, work *lifecycle.Work, key string) (*turn, error) {
-	t := &turn{calls: c, key: key, came: make(chan error, 1)}
+// await waits for a turn of the account, as long as ctx and work allow. key is the refresh's, whose
+// callers ask busy for it meanwhile.
+func (c *calls) await(ctx context.Context, work *lifecycle.Work, account, key string) (*turn, error) {
+	t := &turn{calls: c, account: account, key: key, came: make(chan error, 1)}
 	if err := c.join(t, time.Now()); err != nil {
 		return nil, err
 	}
@@ -106,7 +107,12 @@ func (c *calls) dispatch(now time.Time) {
 		c.timer.Stop()
 		c.timer = nil
 	}
-	for c.waiting.Len() > 0 && c.underWay < c.ceiling {
+	for next := c.waiting.Front(); next != nil && len(c.underWay) < c.ceiling; {
+		t := next.Value.(*turn)
+		next = next.Next()
+		if !c.mayBegin(t.account) {
+			continue // when the call under way ends
+		}
 		if wait := c.pace.wait(now); wait > 0 {
 			c.timer = time.AfterFunc(wait, func() {
 				c.mu.Lock()
@@ -115,16 +121,20 @@ func (c *calls) dispatch(now time.Time) {
 			})
 			return
 		}
-		t := c.waiting.Front().Value.(*turn)
 		c.leave(t)
-		c.served = t.number
+		c.served = max(c.served, t.number)
 		c.begin(t, now)
 		t.came <- nil
 	}
 }
 
+// mayBegin reports whether a call of the account may begin but for the pace. The caller holds mu.
+func (c *calls) mayBegin(account string) bool {
+	return len(c.underWay) < c.ceiling && !c.underWay[account]
+}
+
 func (c *calls) begin(t *turn, now time.Time) {
-	c.underWay++
+	c.underWay[t.account] = true
 	t.begun = now
 	c.pace.begin(now)
 }
@@ -176,7 +186,7 @@ func (t *turn) finish(note func(now time.Time)) {
 	case t.place != nil:
 		c.leave(t)
 	default:
-		c.underWay--
+		delete(c.underWay, t.account)
 		note(now)
 	}
 	t.over = true

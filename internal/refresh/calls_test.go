@@ -19,15 +19,15 @@ func TestCallsInOrder(t *testing.T) { synctest.Test(t, testCallsInOrder) }
 
 func testCallsInOrder(t *testing.T) {
 	c, work := newCalls(), lifecycle.NewWork()
-	first, second := c.take(2, time.Now()), c.take(2, time.Now())
-	if first == nil || second == nil || c.take(2, time.Now()) != nil {
+	first, second := c.take("a", 2, time.Now()), c.take("b", 2, time.Now())
+	if first == nil || second == nil || c.take("c", 2, time.Now()) != nil {
 		t.Fatal("two calls may begin at once, and no more")
 	}
 	turns := make(chan string, 4)
 	impatient, leave := context.WithCancel(t.Context())
 	for i, ctx := range []context.Context{t.Context(), impatient, t.Context(), t.Context()} {
 		go func() {
-			turn, err := c.await(ctx, work, fmt.Sprint(i))
+			turn, err := c.await(ctx, work, fmt.Sprint(i), fmt.Sprint(i))
 			var b *busy
 			if errors.As(err, &b) != (ctx == impatient) {
 				t.Errorf("%d: %v", i, err)
@@ -40,7 +40,7 @@ func testCallsInOrder(t *testing.T) {
 		}()
 		synctest.Wait()
 	}
-	if c.take(2, time.Now()) != nil {
+	if c.take("c", 2, time.Now()) != nil {
 		t.Error("somebody overtakes those who wait")
 	}
 	leave()
@@ -57,8 +57,8 @@ func testCallsInOrder(t *testing.T) {
 	if order := <-turns + <-turns + <-turns; order != "023" {
 		t.Errorf("the turns came in the order %s", order)
 	}
-	if c.underWay != 0 || len(c.byKey) != 0 {
-		t.Errorf("%d are under way, %v wait", c.underWay, c.byKey)
+	if len(c.underWay) != 0 || len(c.byKey) != 0 {
+		t.Errorf("%v are under way, %v wait", c.underWay, c.byKey)
 	}
 }
 
@@ -67,10 +67,10 @@ func TestCallsEnd(t *testing.T) { synctest.Test(t, testCallsEnd) }
 
 func testCallsEnd(t *testing.T) {
 	c, work := newCalls(), lifecycle.NewWork()
-	turn := c.take(1, time.Now())
+	turn := c.take("bob", 1, time.Now())
 	outcome := make(chan error, 1)
 	wait := func() {
-		_, err := c.await(t.Context(), work, "alice")
+		_, err := c.await(t.Context(), work, "alice", "alice")
 		outcome <- err
 	}
 	go wait()
@@ -88,7 +88,7 @@ func testCallsEnd(t *testing.T) {
 		t.Errorf("who comes before it is over: %v", err)
 	}
 	c.forget()
-	turn = c.take(1, time.Now())
+	turn = c.take("bob", 1, time.Now())
 	if turn == nil {
 		t.Fatal("a new config does not end it")
 	}
@@ -99,7 +99,48 @@ func testCallsEnd(t *testing.T) {
 		t.Errorf("while the plugin stops: %v", err)
 	}
 	turn.end()
-	if c.underWay != 0 || c.waiting.Len() != 0 || c.timer != nil {
-		t.Errorf("%d are under way, %d wait", c.underWay, c.waiting.Len())
+	if len(c.underWay) != 0 || c.waiting.Len() != 0 || c.timer != nil {
+		t.Errorf("%v are under way, %d wait", c.underWay, c.waiting.Len())
+	}
+}
+
+// TestCallsOfOneAccount: one after the other, and those behind them that are of other accounts
+// do not wait.
+func TestCallsOfOneAccount(t *testing.T) { synctest.Test(t, testCallsOfOneAccount) }
+
+func testCallsOfOneAccount(t *testing.T) {
+	c, work := newCalls(), lifecycle.NewWork()
+	first := c.take("alice", 8, time.Now())
+	if c.take("alice", 8, time.Now()) != nil {
+		t.Fatal("two calls of one account begin at once")
+	}
+	turns := make(chan *turn, 2)
+	for i := range 2 {
+		go func() {
+			turn, err := c.await(t.Context(), work, "alice", fmt.Sprint(i))
+			if err != nil {
+				t.Error(err)
+			}
+			turns <- turn
+		}()
+	}
+	synctest.Wait()
+	bob, err := c.await(t.Context(), work, "bob", "bob")
+	if err != nil || len(turns) != 0 {
+		t.Fatalf("bob: %v; %d of alice's begin", err, len(turns))
+	}
+	bob.end()
+	for ended := first; ended != nil; {
+		ended.answered(true)
+		ended = nil
+		synctest.Wait()
+		if n := len(turns); n > 1 {
+			t.Fatalf("%d of alice's begin", n)
+		} else if n == 1 {
+			ended = <-turns
+		}
+	}
+	if len(c.underWay) != 0 || c.waiting.Len() != 0 {
+		t.Errorf("%v are under way, %d wait", c.underWay, c.waiting.Len())
 	}
 }

@@ -101,7 +101,7 @@ func (w *Worker) tasks(name string, e *account.Entry, cfg *config.Entry, scopes 
 			}
 		}
 	}
-	at := e.KeepaliveAt(cfg, lastRead, jitter)
+	at := e.KeepaliveAt(cfg, lastRead, jitter, now)
 	if at.IsZero() {
 		return tasks
 	}

@@ -24,7 +24,7 @@ func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req 
 	if err != nil {
 		return nil, r.noteFailure(ctx, reg, req, e, err)
 	}
-	if r.backoff.succeeded(req.backoffKey()) {
+	if r.backoff.succeeded(req.backoffKey(), reg.Generation) {
 		r.Recovered(req.Account)
 	}
 	lastRead := req.lastRead
@@ -44,12 +44,13 @@ func (r *Refresher) exchange(ctx context.Context, reg *config.Registration, req 
 		r.backoff.noteForced(req.backoffKey(), after.Generation, now)
 	}
 	if t := after.Token(req.Role, req.Scopes); t != nil && !t.Usable(now) {
-		r.backoff.note(backoffKey{req.Account, req.Role, ""}, failure{
+		r.note(ctx, backoffKey{req.Account, req.Role, ""}, failure{
 			RefreshError: &account.RefreshError{
 				Class:   entra.ClassTransient,
 				Message: ShortLived(req.Account).Text,
 				Time:    now.UTC(),
 			},
+			account:    after.Generation,
 			generation: reg.Generation,
 		})
 	}
@@ -150,7 +151,7 @@ func (r *Refresher) unchanged(ctx context.Context, name string, before *account.
 // problem. The tokens stay as they are. What a registration that is gone failed at is
 // not remembered.
 func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, req TokenRequest, e *account.Entry, err error) error {
-	f := newFailure(reg, req, err)
+	f := newFailure(reg, req, e, err)
 	if r.backoff.noteMount(f) {
 		r.ClientRejected(f.EntraCode())
 	}
@@ -161,14 +162,14 @@ func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, r
 		// The claims are the caller's choice: an ordinary refresh may work, and decides
 		// what becomes of the account.
 		f.retryAfter = forceRetry
-		r.backoff.note(req.backoffKey(), f)
+		r.note(ctx, req.backoffKey(), f)
 	case f.Lasts() && f.generation == r.config.Generation():
 		if err := r.storeFailure(ctx, req, e.Generation, f.RefreshError); err != nil {
 			r.log.Warn("a refusal by Entra could not be stored", "account", req.Account, "error", err)
-			r.backoff.note(key, f)
+			r.note(ctx, key, f)
 		}
 	default:
-		r.backoff.note(key, f)
+		r.note(ctx, key, f)
 	}
 	r.log.Warn("refresh failed", "account", req.Account, "role", req.Role,
 		"word", f.ProblemCode(), "code", f.EntraCode(), "correlation_id", f.CorrelationID)
@@ -182,9 +183,19 @@ func (r *Refresher) noteFailure(ctx context.Context, reg *config.Registration, r
 	return p
 }
 
-func newFailure(reg *config.Registration, req TokenRequest, err error) failure {
+// note remembers a failure of one token while its account is there.
+func (r *Refresher) note(ctx context.Context, key backoffKey, f failure) {
+	r.backoff.note(key, f)
+	if e, err := r.accounts.Get(ctx, key.account); err == nil && (e == nil || e.Generation != f.account) {
+		r.backoff.forget(key, f.account)
+	}
+}
+
+func newFailure(reg *config.Registration, req TokenRequest, e *account.Entry, err error) failure {
 	refused, retryAfter := account.NewRefreshError(err, time.Now())
-	f := failure{RefreshError: refused, retryAfter: retryAfter, generation: reg.Generation}
+	f := failure{
+		RefreshError: refused, account: e.Generation, retryAfter: retryAfter, generation: reg.Generation,
+	}
 	switch refused.Class {
 	case entra.ClassResource, entra.ClassBlocked, entra.ClassRequest:
 		refused.Scopes = req.Scopes

@@ -127,12 +127,16 @@ func (p *pace) slowDown() {
 // goodput counts the answers of the ten seconds up to the latest one, in tenths of a second.
 type goodput struct {
 	tenths [100]int
-	latest int64 // tenth of a second, since 1970
+	start  time.Time // of the first answer: the clock may be set back, the time since then is not
+	latest int64     // tenth of a second, since then
 }
 
 // add counts an answer.
 func (g *goodput) add(now time.Time) {
-	tenth, length := now.UnixMilli()/100, int64(len(g.tenths))
+	if g.start.IsZero() {
+		g.start = now
+	}
+	tenth, length := now.Sub(g.start).Milliseconds()/100, int64(len(g.tenths))
 	for t := max(g.latest+1, tenth-length+1); t <= tenth; t++ {
 		g.tenths[t%length] = 0 // those of long ago
 	}

@@ -3,6 +3,7 @@
 package refresh
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -123,10 +124,15 @@ func paced(t *testing.T, allows limiter, retryAfter, before time.Duration) {
 
 // turnOf is a turn at once, or after as many waits as it takes.
 func turnOf(t *testing.T, c *calls, work *lifecycle.Work, i int) *turn {
-	turn := c.take(readerCalls, time.Now())
+	turn := c.take(fmt.Sprint(i), readerCalls, time.Now())
 	for turn == nil {
 		var err error
-		if turn, err = c.await(t.Context(), work, fmt.Sprint(i)); err != nil {
+		var b *busy
+		turn, err = c.await(t.Context(), work, fmt.Sprint(i), fmt.Sprint(i))
+		if errors.As(err, &b) {
+			turn = nil
+			time.Sleep(advice(b.wait))
+		} else if err != nil {
 			t.Error(err)
 		}
 	}

@@ -128,7 +128,7 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 		return nil, err
 	}
 	defer t.end()
-	// Its turn may come after another role's two calls, and it may make two.
+	// It may make two calls, and wait until the answer to another role's is stored.
 	ctx, cancel := lifecycle.Detach(ctx, 4*reg.RequestTimeout+lifecycle.StorageGrace)
 	defer cancel()
 	unlock, err := r.locks.Lock(ctx, req.Account)
@@ -171,7 +171,7 @@ func (r *Refresher) flight(ctx context.Context, reg *config.Registration, req To
 // turn waits for the request's turn to call Entra. What can be said without a call is said at
 // once.
 func (r *Refresher) turn(ctx context.Context, reg *config.Registration, req TokenRequest) (*turn, error) {
-	if t := r.calls.take(readerCalls+reg.MaxConcurrentRefreshes, time.Now()); t != nil {
+	if t := r.calls.take(req.Account, readerCalls+reg.MaxConcurrentRefreshes, time.Now()); t != nil {
 		return t, nil
 	}
 	limit := turnLimit
@@ -187,7 +187,7 @@ func (r *Refresher) turn(ctx context.Context, reg *config.Registration, req Toke
 	if err := r.refusal(reg, req, e, false, time.Now()); err != nil {
 		return nil, err
 	}
-	t, err := r.calls.await(ctx, r.work, req.flightKey(reg.Generation))
+	t, err := r.calls.await(ctx, r.work, req.Account, req.flightKey(reg.Generation))
 	var b *busy
 	switch {
 	case errors.As(err, &b):
@@ -248,7 +248,7 @@ func (r *Refresher) ClientError() (refused *account.RefreshError, since time.Tim
 // LastError is the latest failed refresh of the account: stored with it, or
 // remembered since it is transient; nil if the latest one worked.
 func (r *Refresher) LastError(name string, e *account.Entry) *account.RefreshError {
-	last := r.backoff.last(name)
+	last := r.backoff.last(name, e.Generation)
 	if last == nil || e.LastError != nil && e.LastError.Time.After(last.Time) {
 		return e.LastError
 	}

@@ -44,9 +44,11 @@ type Worker struct {
 	work      *lifecycle.Work
 	log       hclog.Logger
 
-	active atomic.Bool   // whether this node may write
-	wake   chan struct{} // something may be due earlier
-	build  chan struct{} // the schedule must be made anew
+	switching sync.Mutex    // one SetActive at a time; taken before mu
+	active    atomic.Uint64 // which term of this node as the one that may write; 0: it may not
+	terms     uint64        // so far; guarded by switching
+	wake      chan struct{} // something may be due earlier
+	build     chan struct{} // the schedule must be made anew
 
 	mu       sync.Mutex // guards the fields below; not held across storage or network
 	schedule *schedule  // by account name
@@ -92,19 +94,25 @@ func (w *Worker) Start() {
 
 // SetActive starts or stops the work, as the node may write or not.
 func (w *Worker) SetActive(active bool) {
-	if w.active.Swap(active) == active {
-		return
-	}
-	if active {
+	w.switching.Lock()
+	defer w.switching.Unlock()
+	switch {
+	case active == w.isActive():
+	case active:
+		w.terms++
+		w.active.Store(w.terms)
 		w.accounts.Index.Keep()
 		w.Rebuild()
-		return
+	default:
+		w.active.Store(0)
+		w.mu.Lock()
+		w.schedule, w.use = newSchedule(), map[string]*use{}
+		w.mu.Unlock()
+		w.accounts.Index.Forget()
 	}
-	w.mu.Lock()
-	w.schedule, w.use = newSchedule(), map[string]*use{}
-	w.mu.Unlock()
-	w.accounts.Index.Forget()
 }
+
+func (w *Worker) isActive() bool { return w.active.Load() != 0 }
 
 // Rebuild makes the schedule and the index anew, in the background: the config may
 // have changed.
@@ -121,7 +129,7 @@ func notify(c chan struct{}) {
 // TokenRead notes that somebody is served a token: the first time it is, the account
 // is scheduled to be refreshed ahead.
 func (w *Worker) TokenRead(req TokenRequest, t *account.CachedToken, reg *config.Registration, now time.Time) {
-	if !t.FirstRead() || !w.active.Load() {
+	if term := w.active.Load(); term == 0 || !t.FirstRead(term) {
 		return
 	}
 	w.mu.Lock()
@@ -142,7 +150,7 @@ func (w *Worker) TokenRead(req TokenRequest, t *account.CachedToken, reg *config
 // AccountChanged schedules an account as it is stored now; after is nil where it was
 // deleted. It is called under the account's lock.
 func (w *Worker) AccountChanged(name string, _, after *account.Entry) {
-	if !w.active.Load() {
+	if !w.isActive() {
 		return
 	}
 	w.mu.Lock()
@@ -201,7 +209,7 @@ func (w *Worker) run() {
 func (w *Worker) dispatch(now time.Time) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.active.Load() {
+	if !w.isActive() {
 		return idleWait
 	}
 	closedUntil, oneAtATime := w.refresher.backoff.gate()
@@ -239,6 +247,7 @@ func (w *Worker) ceiling() int {
 func (w *Worker) refreshAccount(name string) {
 	ctx, cancel := context.WithTimeout(context.Background(), jobTimeout)
 	defer cancel()
+	generation := w.config.Generation()
 	e, worked, err := w.refreshDue(ctx, name)
 	var scopes roleScopes
 	if err == nil && e != nil {
@@ -254,8 +263,8 @@ func (w *Worker) refreshAccount(name string) {
 		e = running.latest
 	}
 	switch {
-	case !w.active.Load() || running.gone:
-	case err != nil && !problem.Internal(err):
+	case !w.isActive() || running.gone:
+	case err != nil && !problem.Internal(err) && generation == w.config.Generation():
 		// Not configured: a config write makes the schedule anew.
 		w.schedule.set(name, time.Time{}, idle)
 	case err != nil:
@@ -339,7 +348,7 @@ func (w *Worker) runBuilds() {
 			return
 		case <-w.build:
 		}
-		for w.active.Load() {
+		for w.isActive() {
 			start := time.Now()
 			accounts, err := w.buildOnce(ctx)
 			if err == nil {
@@ -360,10 +369,10 @@ func (w *Worker) buildOnce(ctx context.Context) (accounts int, err error) {
 	if _, err := w.config.Registration(ctx); problem.Internal(err) {
 		return 0, err
 	}
-	accounts, err = w.accounts.BuildIndex(ctx, func(name string, e *account.Entry) {
+	accounts, err = w.accounts.BuildIndex(ctx, func(name string, e *account.Entry, note func() bool) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if w.busy[name] != nil {
+		if !note() || w.busy[name] != nil {
 			return
 		}
 		next := w.nextDue(name, e, nil, time.Now())
@@ -376,7 +385,7 @@ func (w *Worker) buildOnce(ctx context.Context) (accounts int, err error) {
 // runAudits looks every hour for accounts that the schedule has lost.
 func (w *Worker) runAudits() {
 	for w.work.Sleep(context.Background(), auditInterval) {
-		if w.active.Load() {
+		if w.isActive() {
 			w.audit()
 		}
 	}

@@ -122,18 +122,21 @@ func (s *SignIns) poll(ctx context.Context, hash string) (slower, retryAfter tim
 		return 0, 0, errFinished // what has expired is swept
 	}
 	ctx, v, err := s.enter(ctx, login.Account, nil)
-	if err != nil {
+	if problem.Internal(err) {
 		return 0, 0, err
+	}
+	if err != nil { // the account may be enabled again, or the config written
+		return 0, storageRetry, nil
 	}
 	defer v.leave()
 	signIn, err := account.Client(v.reg, login.ClientAuth).PollDevice(ctx, login.DeviceCode, login.Scopes)
 	if err == nil {
-		// The code is spent: a login that is gone by now (its account was deleted,
-		// say) has had its time.
-		if err := s.consume(ctx, login); err != nil {
-			return 0, 0, err
-		}
+		// The code is spent, so the login ends with the write that stores what it has brought.
 		_, err = s.finish(ctx, v.reg, login, signIn)
+		if undeleted := s.logins.Delete(ctx, hash); undeleted != nil {
+			s.log.Warn("a login that is over stays until it expires",
+				"account", login.Account, "error", undeleted)
+		}
 		return 0, 0, errors.Join(errFinished, err)
 	}
 	var refused *entra.Error

@@ -179,6 +179,9 @@ func (s *SignIns) finish(ctx context.Context, reg *config.Registration, login *a
 		if e == nil || e.Incarnation != login.Incarnation {
 			return nil, problem.FailedLogin("account %q was deleted meanwhile", login.Account)
 		}
+		if login.DeviceCode != "" && !e.Awaits(login) { // other logins were consumed before
+			return nil, e.UsedLogin(login, now)
+		}
 		if p := e.CheckUser(login.Account, signIn.User, reg.Entry); p != nil {
 			return nil, p
 		}
