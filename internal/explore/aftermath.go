@@ -179,8 +179,9 @@ func (w *world) mend() {
 	w.mu.Lock()
 	w.authority.mend()
 	all := w.storedAccounts()
+	lost := w.storage.entries["config"] == nil
 	w.mu.Unlock()
-	if w.plan.rewriteConfig {
+	if w.plan.rewriteConfig || lost {
 		o := operation{kind: "config", arg: "all"}
 		if w.plan.badDefault {
 			o.user = badDefault

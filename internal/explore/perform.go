@@ -149,7 +149,7 @@ func (w *world) happen(o operation) {
 
 // request asks a node, and the active one where that sends it there.
 func (w *world) request(id int, o operation) {
-	if o.kind == "config" {
+	if o.kind == "config" || o.kind == "delete config" {
 		<-w.writing
 		defer func() { w.writing <- struct{}{} }()
 	}
@@ -258,6 +258,8 @@ func (w *world) requestOf(r *run) (*logical.Request, bool) {
 		req.Operation, req.Path = logical.DeleteOperation, "roles/"+r.role
 	case "config":
 		req.Path, req.Data = "config", w.configOf(r)
+	case "delete config":
+		req.Operation, req.Path = logical.DeleteOperation, "config"
 	case "read config":
 		req.Operation, req.Path = logical.ReadOperation, "config"
 	case "list":

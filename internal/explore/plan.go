@@ -5,6 +5,7 @@ package explore
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -104,7 +105,19 @@ func newPlan(seed uint64) *plan {
 			o.kind == "overtake" && o.arg == "mended"
 	}
 	p.badDefault = p.rewriteConfig && !p.idleFirst && r.IntN(6) == 0
+	if r.IntN(8) == 0 {
+		p.loseConfig(r)
+	}
 	return p
+}
+
+// loseConfig lets the config be deleted somewhere in the turbulence, and written again soon.
+func (p *plan) loseConfig(r *rand.Rand) {
+	at := p.calm + r.IntN(len(p.operations)-p.calm)
+	again := at + r.IntN(min(4, len(p.operations)-at))
+	soon := func() time.Duration { return between(r, 0, pick(r, 100*time.Millisecond, 10*time.Second)) }
+	p.operations = slices.Insert(p.operations, again, operation{kind: "config", arg: "all", wait: soon()})
+	p.operations = slices.Insert(p.operations, at, operation{kind: "delete config", wait: soon()})
 }
 
 // setUp is what the history begins with: a config, roles, and accounts that are signed in.
