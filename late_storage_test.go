@@ -403,3 +403,55 @@ func testConfigWriteThatFailedAndHappened(t *testing.T, late time.Duration) {
 		t.Errorf("Mail.Read is stored, and a new account has %v", got)
 	}
 }
+
+// TestConfigWriteThatFailed: where nothing was stored nothing is forgotten, not the config in
+// memory nor what Entra has said under it, also while storage cannot be looked at.
+func TestConfigWriteThatFailed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, testConfigWriteThatFailed)
+}
+
+func testConfigWriteThatFailed(t *testing.T) {
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	for _, name := range []string{"alice", "bob", "fresh"} {
+		m.login(name, "alice")
+	}
+	var down atomic.Bool
+	m.storage.failOn(func(op, key string) error {
+		if down.Load() || op == "put" && key == "config" {
+			down.Store(true)
+			return errStorage
+		}
+		return nil
+	})
+	if _, err := m.write("config", map[string]any{"scopes": "Mail.Read"}); err == nil {
+		t.Fatal("it succeeded")
+	}
+	for range 3 {
+		if resp, err := m.read("token/fresh"); err != nil || resp.IsError() {
+			t.Errorf("a fresh token, while storage is down: %s", describe(resp, err))
+		}
+		time.Sleep(lookAgain)
+	}
+	m.storage.failOn(func(op, key string) error {
+		if op == "put" && key == "config" {
+			return errStorage
+		}
+		return nil
+	})
+	if _, err := m.write("config", map[string]any{"scopes": "Mail.Read"}); err == nil {
+		t.Fatal("it succeeded")
+	}
+	m.refreshFault(entratest.Fault{Status: 429, RetryAfter: "300"})
+	for _, name := range []string{"alice", "bob", "bob"} {
+		resp, err := m.readDue(name)
+		wantProblem(t, resp, err, 502, "entra_unavailable: ")
+		time.Sleep(lookAgain)
+	}
+	if n := m.refreshRequests(); n != 1 {
+		t.Errorf("%d calls within the Retry-After of the first", n)
+	}
+}
+
+// lookAgain is longer than what the engine waits before it looks at storage once more.
+const lookAgain = 6 * time.Second

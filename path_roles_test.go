@@ -10,10 +10,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/vault/sdk/logical"
 
 	"vault-plugin-secrets-entra/internal/account"
+	"vault-plugin-secrets-entra/internal/entra"
 	"vault-plugin-secrets-entra/internal/entratest"
 )
 
@@ -307,5 +309,39 @@ func TestRoleInvalidate(t *testing.T) {
 	other.b.Backend.InvalidateKey(context.Background(), "role/mail")
 	if resp, err := other.read("roles/mail"); resp != nil || err != nil {
 		t.Errorf("another node still has it: %v, %v", resp, err)
+	}
+}
+
+// TestRolesWithLargeTokens: a role's token is served however much the account's other tokens take,
+// and however much longer they live.
+func TestRolesWithLargeTokens(t *testing.T) {
+	t.Parallel()
+	m := newConfiguredMount(t, entratest.Options{}, map[string]any{"background_refresh": false})
+	m.mustWrite("roles/new", map[string]any{"scopes": "Mail.Read"})
+	m.loginWith("alice", "alice", map[string]any{"roles": "new"})
+	for i := range 60 {
+		m.mustWrite(fmt.Sprint("roles/r", i), map[string]any{"scopes": "Mail.Read"})
+	}
+	_, err := m.b.accounts.Update(context.Background(), "alice", func(e *account.Entry) (*account.Entry, error) {
+		before := time.Now().Add(-time.Minute)
+		for i := range 60 {
+			role := fmt.Sprint("r", i)
+			e.Roles = append(e.Roles, role)
+			e.Tokens[role] = &account.CachedToken{
+				AccessToken: entra.Secret(strings.Repeat("x", 8<<10)), Scopes: []string{"Mail.Read"},
+				ObtainedAt: before, Expiry: before.Add(24 * time.Hour),
+			}
+		}
+		return e, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := m.refreshRequests()
+	for range 3 {
+		m.mustRead("token/alice/new")
+	}
+	if n := m.refreshRequests() - before; n != 1 {
+		t.Errorf("%d refreshes for three reads", n)
 	}
 }

@@ -31,7 +31,7 @@ const (
 	// maxRoleTokens is how many bytes the tokens of all roles of an account have together. One
 	// storage entry has 512 KiB at most with Consul, and 1 MiB with Raft (Vault's documentation,
 	// "Limits and maximums").
-	maxRoleTokens = 256 << 10
+	maxRoleTokens = 384 << 10
 )
 
 // Entry is one account: who signed in, and the tokens kept for that user. An entry
@@ -172,7 +172,7 @@ func (e *Entry) NoteRead(at time.Time) {
 func (e *Entry) prune(gone func(role string) bool, now time.Time) {
 	e.Roles = slices.DeleteFunc(slices.Clone(e.Roles), gone)
 	for role, t := range e.Tokens {
-		if role != "" && (t == nil || gone(role) || !now.Before(t.Expiry)) {
+		if role != "" && (t == nil || gone(role) || !now.Before(t.Expiry) || t.FromTheFuture(now)) {
 			delete(e.Tokens, role)
 		}
 	}
@@ -185,11 +185,11 @@ func (e *Entry) prune(gone func(role string) bool, now time.Time) {
 }
 
 // bound keeps the entry smaller than what storage takes: it must be possible to disable it. It
-// drops the roles' tokens that end first and the oldest refusals; both can be had again.
+// drops the oldest of the roles' tokens and of the refusals; both can be had again.
 func (e *Entry) bound() {
 	size := 0
 	roles := slices.DeleteFunc(slices.Collect(maps.Keys(e.Tokens)), func(role string) bool { return role == "" })
-	slices.SortFunc(roles, func(a, b string) int { return e.Tokens[b].Expiry.Compare(e.Tokens[a].Expiry) })
+	slices.SortFunc(roles, func(a, b string) int { return e.Tokens[b].ObtainedAt.Compare(e.Tokens[a].ObtainedAt) })
 	for _, role := range roles {
 		if size += len(e.Tokens[role].AccessToken); size > maxRoleTokens {
 			delete(e.Tokens, role)

@@ -208,8 +208,8 @@ func TestEntryIsBounded(t *testing.T) {
 		})
 		if i < MaxRoles {
 			e.Tokens[role] = &CachedToken{
-				AccessToken: entra.Secret(benchText(16 << 10)), ObtainedAt: now,
-				Expiry: now.Add(time.Hour + time.Duration(i)*time.Second),
+				AccessToken: entra.Secret(benchText(16 << 10)), ObtainedAt: now.Add(time.Duration(i-MaxRoles) * time.Second),
+				Expiry: now.Add(time.Duration(1+MaxRoles-i) * time.Hour),
 			}
 		}
 		e.prune(func(string) bool { return false }, now)

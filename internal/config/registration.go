@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +17,14 @@ import (
 	"vault-plugin-secrets-entra/internal/store"
 )
 
-// lookAgainAfter is how long after a write that failed it is looked at what is stored.
-const lookAgainAfter = 5 * time.Second
+const (
+	// lookAgainAfter is how long after a write that failed storage is looked at once more, and how
+	// often while it cannot be.
+	lookAgainAfter = 5 * time.Second
+
+	// lookLimit is how long whose write failed waits for the first look.
+	lookLimit = 2 * time.Second
+)
 
 // Registration is the app registration as of one config write: the stored config
 // and the client made from it. It does not change.
@@ -47,6 +54,7 @@ type Store struct {
 	transport http.RoundTripper // of the client; nil is its own
 	writing   sync.Mutex        // one config write at a time; no reader takes it
 	current   atomic.Pointer[Registration]
+	doubts    atomic.Int64 // writes that failed since storage was last looked at
 
 	mu         sync.Mutex    // orders inserts and drops of current; not held across storage
 	generation atomic.Uint64 // counts drops: what was read before one is not kept after it
@@ -149,30 +157,59 @@ func (s *Store) Write(ctx context.Context, verify bool, change func(*Entry) erro
 			return err
 		}
 	}
-	return s.changed(s.entries.Write(ctx, StorageKey, entry))
+	return s.changed(ctx, s.entries.Write(ctx, StorageKey, entry))
 }
 
 // Delete removes the config. Accounts stay.
 func (s *Store) Delete(ctx context.Context) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.changed(s.entries.Delete(ctx, StorageKey))
+	return s.changed(ctx, s.entries.Delete(ctx, StorageKey))
 }
 
-// changed is what follows a write. One that failed may have happened, and may happen yet: what is
-// stored counts, now and after a while.
-func (s *Store) changed(failed error) error {
+// changed is what follows a write. One that failed may have happened, or may happen yet.
+func (s *Store) changed(ctx context.Context, failed error) error {
+	if failed != nil {
+		_ = s.look(ctx, lookLimit) // again in a while
+		s.doubt()
+		return failed
+	}
 	s.Drop()
 	s.OnChange()
-	if failed != nil {
-		s.work.Go(func() {
-			if s.work.Sleep(context.Background(), lookAgainAfter) {
-				s.Drop()
-				s.OnChange()
-			}
-		})
+	return nil
+}
+
+// doubt looks after a while at what is stored, until storage says it.
+func (s *Store) doubt() {
+	if s.doubts.Add(1) > 1 {
+		return // somebody does
 	}
-	return failed
+	s.work.Go(func() {
+		ctx := context.Background()
+		for seen := s.doubts.Load(); s.work.Sleep(ctx, lookAgainAfter); seen = s.doubts.Load() {
+			if s.look(ctx, lifecycle.StorageGrace) == nil && s.doubts.CompareAndSwap(seen, 0) {
+				return
+			}
+		}
+	})
+}
+
+// look goes on with the config that is stored, if it is another one than that in memory and
+// nobody has written meanwhile.
+func (s *Store) look(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := lifecycle.Detach(ctx, limit)
+	defer cancel()
+	generation := s.Generation()
+	stored, err := s.Entry(ctx)
+	if err != nil {
+		return err
+	}
+	reg := s.Current()
+	if generation == s.Generation() && (reg == nil || !reflect.DeepEqual(reg.Entry, stored)) {
+		s.Drop()
+		s.OnChange()
+	}
+	return nil
 }
 
 func (s *Store) client(entry *Entry) (*entra.Client, error) {

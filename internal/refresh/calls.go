@@ -20,8 +20,10 @@ const (
 	// it, who come back.
 	turnLimit = 5 * time.Minute
 
-	// maxWaiting is how many refreshes wait for their turn at most.
+	// maxWaiting is how many refreshes wait for their turn at most, and maxOfOne those of one
+	// account.
 	maxWaiting = 16 * 1024
+	maxOfOne   = 256
 
 	// retrySpread is how much later than Retry-After a mount calls again at most.
 	retrySpread = 5 * time.Second
@@ -35,6 +37,7 @@ type calls struct {
 	underWay map[string]bool  // by account
 	waiting  list.List        // of *turn, in order of arrival
 	byKey    map[string]*turn // those that wait
+	ofOne    map[string]int   // how many wait, by account
 	arrived  uint64           // counts turns that had to wait
 	served   uint64           // the number of the latest whose time came
 	pace     pace
@@ -53,7 +56,9 @@ type turn struct {
 	came    chan error // gets nil when the call may begin
 }
 
-func newCalls() *calls { return &calls{underWay: map[string]bool{}, byKey: map[string]*turn{}} }
+func newCalls() *calls {
+	return &calls{underWay: map[string]bool{}, byKey: map[string]*turn{}, ofOne: map[string]int{}}
+}
 
 // take returns a turn of the account at once if nothing stands against it, else nil.
 func (c *calls) take(account string, ceiling int, now time.Time) *turn {
@@ -91,12 +96,13 @@ func (c *calls) await(ctx context.Context, work *lifecycle.Work, account, key st
 func (c *calls) join(t *turn, now time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pace.closedUntil.Sub(now) > patience || c.waiting.Len() >= maxWaiting {
+	if c.pace.closedUntil.Sub(now) > patience || c.waiting.Len() >= maxWaiting || c.ofOne[t.account] >= maxOfOne {
 		return c.busyLocked(c.arrived+1, now)
 	}
 	c.arrived++
 	t.number, t.place = c.arrived, c.waiting.PushBack(t)
 	c.byKey[t.key] = t
+	c.ofOne[t.account]++
 	c.dispatch(now)
 	return nil
 }
@@ -144,6 +150,9 @@ func (c *calls) leave(t *turn) {
 	c.waiting.Remove(t.place)
 	t.place = nil
 	delete(c.byKey, t.key)
+	if c.ofOne[t.account]--; c.ofOne[t.account] == 0 {
+		delete(c.ofOne, t.account)
+	}
 }
 
 // end gives the turn up, if that has not been done: nothing was called.

@@ -57,7 +57,7 @@ func testCallsInOrder(t *testing.T) {
 	if order := <-turns + <-turns + <-turns; order != "023" {
 		t.Errorf("the turns came in the order %s", order)
 	}
-	if len(c.underWay) != 0 || len(c.byKey) != 0 {
+	if len(c.underWay)+len(c.byKey)+len(c.ofOne) != 0 {
 		t.Errorf("%v are under way, %v wait", c.underWay, c.byKey)
 	}
 }
@@ -143,4 +143,23 @@ func testCallsOfOneAccount(t *testing.T) {
 	if len(c.underWay) != 0 || c.waiting.Len() != 0 {
 		t.Errorf("%v are under way, %d wait", c.underWay, c.waiting.Len())
 	}
+}
+
+// TestCallsOfOneAccountAreBounded: those that wait for one account leave room for others.
+func TestCallsOfOneAccountAreBounded(t *testing.T) {
+	c := newCalls()
+	first := c.take("alice", 8, time.Now())
+	for i := range maxOfOne {
+		if err := c.join(&turn{calls: c, account: "alice", key: fmt.Sprint(i), came: make(chan error, 1)}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var b *busy
+	if err := c.join(&turn{calls: c, account: "alice", key: "more"}, time.Now()); !errors.As(err, &b) {
+		t.Errorf("one more: %v", err)
+	}
+	if err := c.join(&turn{calls: c, account: "bob", key: "bob", came: make(chan error, 1)}, time.Now()); err != nil {
+		t.Errorf("bob: %v", err)
+	}
+	first.end()
 }

@@ -51,7 +51,7 @@ func (w *Worker) nextDue(name string, e *account.Entry, scopes roleScopes, now t
 	}
 	var next task
 	for _, t := range w.tasks(name, e, reg.Entry, scopes, now, jitter(name, e.RefreshTokenTime)) {
-		if t.urgency == idle && t.at.Before(now) { // a token in use is not put off by that
+		if t.urgency == idle && !t.at.After(now) { // a token in use is not put off by that
 			spread := min(reg.KeepaliveInterval/10, maxSpread)
 			t.at = now.Add(time.Duration(jitter(name, now) * float64(spread)))
 		}

@@ -104,12 +104,27 @@ func (w *Worker) SetActive(active bool) {
 		w.accounts.Index.Keep()
 		w.Rebuild()
 	default:
-		w.active.Store(0)
-		w.mu.Lock()
-		w.schedule, w.use = newSchedule(), map[string]*use{}
-		w.mu.Unlock()
-		w.accounts.Index.Forget()
+		w.rest()
 	}
+}
+
+// endTerm ends the work of a term in which this node has learned that it may not write; a later
+// one goes on.
+func (w *Worker) endTerm(term uint64) {
+	w.switching.Lock()
+	defer w.switching.Unlock()
+	if term != 0 && w.active.Load() == term {
+		w.rest()
+	}
+}
+
+// rest forgets what there is to do. The caller holds switching.
+func (w *Worker) rest() {
+	w.active.Store(0)
+	w.mu.Lock()
+	w.schedule, w.use = newSchedule(), map[string]*use{}
+	w.mu.Unlock()
+	w.accounts.Index.Forget()
 }
 
 func (w *Worker) isActive() bool { return w.active.Load() != 0 }
@@ -282,6 +297,7 @@ func (w *Worker) refreshAccount(name string) {
 // refreshDue refreshes what is due for the account, if anything is, and reports whether
 // that worked. It returns the account as it is afterwards, nil if it is gone.
 func (w *Worker) refreshDue(ctx context.Context, name string) (e *account.Entry, worked bool, err error) {
+	term := w.active.Load()
 	reg, err := w.config.Registration(ctx)
 	if err != nil {
 		return nil, false, err
@@ -314,7 +330,7 @@ func (w *Worker) refreshDue(ctx context.Context, name string) (e *account.Entry,
 	case err == nil:
 		return after, true, nil
 	case errors.Is(err, logical.ErrReadOnly):
-		w.SetActive(false)
+		w.endTerm(term)
 		return nil, false, err
 	case problem.Internal(err):
 		return nil, false, err

@@ -139,3 +139,31 @@ func TestSetActiveOneAtATime(t *testing.T) {
 		t.Errorf("active is %t, and the index is kept is %t", w.isActive(), accounts.Index.Kept())
 	}
 }
+
+// TestKeepaliveAfterAClockThatWasAhead: accounts whose refresh tokens were used at times that are
+// yet to come are kept alive soon, and not all at once.
+func TestKeepaliveAfterAClockThatWasAhead(t *testing.T) {
+	w, _ := newTestWorker(t, hclog.NewNullLogger())
+	reg, err := w.config.Registration(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now, atOnce := time.Now(), 0
+	for i := range 1000 {
+		e := account.NewEntry(now)
+		e.RefreshToken, e.RefreshTokenTime, e.LastReadTime = "refresh", now.Add(10*time.Minute), now
+		e.ClientID, e.Authority = reg.ClientID, reg.Authority()
+		w.mu.Lock()
+		next := w.nextDue(fmt.Sprint(i), e, nil, now)
+		w.mu.Unlock()
+		if next.at.IsZero() || next.at.After(now.Add(maxSpread)) {
+			t.Fatalf("it is kept alive at %s", next.at)
+		}
+		if next.at.Sub(now) < time.Second {
+			atOnce++
+		}
+	}
+	if atOnce > 10 {
+		t.Errorf("%d of 1000 are due within a second", atOnce)
+	}
+}
