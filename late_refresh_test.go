@@ -440,6 +440,7 @@ func testNoSecondAttemptAfterAnotherNodesRefresh(t *testing.T) {
 	other := *m
 	other.start()
 	m.expire("alice")
+	synctest.Wait() // both have read what they need: the next look is that before a second attempt
 	m.sim.ResetCounts()
 	m.refreshFault(entratest.Fault{Status: 503, Times: 1})
 	m.storage.failOn(func(op, key string) error {
